@@ -23,13 +23,14 @@ DEMO_PYTHON := $(BIN)/python
 DEMO := $(DEV)
 else
 DEMO_PYTHON := .venv-demo/bin/python
-DEMO_LOCK := $(if $(OPENAI_API_KEY)$(ANTHROPIC_API_KEY),examples,core)
+DEMO_LOCK := $(if $(OPENAI_API_KEY)$(ANTHROPIC_API_KEY)$(wildcard .venv-demo/.examples-stamp),examples,core)
 DEMO := .venv-demo/.$(DEMO_LOCK)-stamp
 endif
 
 define new-environment
-@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
-  echo "Interlock needs Python 3.11 or newer, and \`$(PYTHON)\` is $$($(PYTHON) -V 2>&1). Name another: make $(or $(MAKECMDGOALS),setup) PYTHON=python3.12" >&2; \
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || { \
+  echo "Interlock needs Python 3.11 or newer; \`$(PYTHON)\` is $$($(PYTHON) -V 2>/dev/null || echo not there)." >&2; \
+  echo "Name another: make $(MAKECMDGOALS) PYTHON=python3.12" >&2; \
   exit 1; }
 @echo "making $(1) from requirements/$(2).txt ..."
 @$(PYTHON) -m venv --clear $(1)
