@@ -54,7 +54,7 @@ check: $(DEV) ## formatting, lint, types, rings
 	@$(BIN)/python -m ruff format --check
 	@$(BIN)/python -m ruff check
 	@$(BIN)/python -m mypy
-	@PYTHONPATH=src $(BIN)/lint-imports
+	@PYTHONPATH=src $(BIN)/lint-imports --no-logo --no-cache  # the cache was seen to miss changes
 
 bench: $(DEV) ## the timings that the README quotes
 	@PYTHONPATH=src $(BIN)/python -m bench $(ARGS)
@@ -72,7 +72,7 @@ lock: ## requirements/*.txt from *.in (needs uv; ARGS=--upgrade for newer versio
 	$(COMPILE) requirements/core.in -c requirements/bench.txt -o requirements/core.txt
 
 clean: ## remove the environments and all that tools and builds left
-	rm -rf .venv .venv-demo .coverage .coverage.* .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
+	rm -rf .venv .venv-demo .coverage .coverage.* .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist htmlcov
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(LOCK): requirements/dev.txt

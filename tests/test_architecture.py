@@ -17,6 +17,11 @@ from hatchling.builders.wheel import WheelBuilder
 ROOT = Path(__file__).parent.parent
 SRC = ROOT / "src"
 KERNEL = SRC / "interlock" / "kernel"
+INNER = [
+    path
+    for ring in ("kernel", "policy", "provenance", "audit", "detect", "limits", "wire", "monitor")
+    for path in (SRC / "interlock" / ring).rglob("__init__.py")
+]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 MAX_KERNEL_LINES = 1000  # an afternoon's reading
@@ -94,6 +99,37 @@ def test_only_the_monitor_decides() -> None:
 
 
 # every module
+
+
+@pytest.mark.parametrize("path", sorted(INNER), ids=lambda path: path.parent.name)
+def test_an_inner_package_only_gathers_its_names(path: Path) -> None:
+    # import-linter's contract on pure rings does not look into `__init__`, so there is nothing there to look at.
+    own = ".".join(path.relative_to(SRC).parts[:2]) + "."
+    assert all(name.startswith(("__future__.", own)) for name in imported(parsed(path)))
+    for node in parsed(path).body:
+        match node:
+            case ast.Import() | ast.ImportFrom() | ast.Expr(value=ast.Constant()):
+                pass
+            case ast.Assign(targets=[ast.Name(id="__all__")]):
+                pass
+            case _:
+                pytest.fail(f"line {node.lineno} does something")
+
+
+def test_a_schema_is_validated_with_a_retriever_of_ours() -> None:
+    # Left alone, jsonschema-rs fetches a `$ref` from the network or the disk while it compiles a tool's schema.
+    calls = [
+        (f"{path.relative_to(ROOT)}:{node.lineno}", {keyword.arg for keyword in node.keywords})
+        for path in (SRC / "interlock").rglob("*.py")
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and isinstance(node.func.value, ast.Name)
+        and node.func.value.id == "jsonschema_rs"
+        and not node.func.attr.endswith(("Options", "Error"))
+    ]
+    assert calls  # `import jsonschema_rs`, so that this test finds them
+    assert [where for where, keywords in calls if "retriever" not in keywords] == []
 
 
 def test_no_check_vanishes_under_optimisation() -> None:
