@@ -1,0 +1,718 @@
+"""The life of a call: propose, decide, record, approve, perform, observe. The only caller of the kernel and of tools.
+
+`propose` decides and records; nothing has happened yet. `begin` takes a permit and returns the call that may now be
+made, once; `complete` takes what came of it and returns what the model may read. `call` and `acall` are all of it
+around a performer. Everything that can fail fails closed: the answer is then `Forbidden`, on record if that is still
+possible, and the model reads one of three constant texts (M8). That a call is invalid has a text of its own, which
+names no value: a model that is not hijacked can then mend its arguments, and a hijacked one learns the schema, which
+it was given anyway.
+
+Broad `except` clauses stand at the entry points and around each port, nowhere else.
+"""
+
+from __future__ import annotations
+
+import inspect
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Final, TypeAlias, cast
+
+from interlock.audit.record import Record
+from interlock.kernel.call import Call, Frozen, Json, canonical, digest_of, freeze, thaw
+from interlock.kernel.decide import Facts, MandateState, Request, Resource, decide, decide_approved
+from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Permit, Permitted
+from interlock.kernel.errors import PermitError
+from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers
+from interlock.kernel.spec import ToolSpec
+from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, RunError
+from interlock.monitor.ports import AgentView, MandateView, Performer, PolicyView, Ports, Tool
+from interlock.monitor.question import Answer, Asked, Question, visible
+from interlock.monitor.run import Pending, Run
+from interlock.policy.rules import cedar_args
+from interlock.provenance.bind import Binding, bind
+from interlock.provenance.ledger import Ledger
+
+REFUSED: Final = (
+    "This call was not made: it is not permitted in this run. Do not repeat it or work around it; "
+    "go on with the rest of the task, and say at the end what could not be done."
+)
+INVALID: Final = "This call was not made: its arguments do not fit the tool's schema. Correct them and call again."
+DROPPED: Final = "The call was made. Its result cannot be shown."
+
+INVALID_RULE: Final = "invalid-arguments"
+MAX_ERROR = 2000  # characters of a performer's error that go on
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The call was made and returned `output`."""
+
+    output: Json
+
+
+@dataclass(frozen=True, slots=True)
+class Failed:
+    """The call was made, or begun, and ended with this error text."""
+
+    error: str
+
+
+Outcome: TypeAlias = Done | Failed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """What the model may read of a call, with its label."""
+
+    content: Json
+    label: Label
+    handles: tuple[str, ...] = ()
+    performed: bool
+    record: Record | None  # of the outcome or the refusal; None if the audit did not take it
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Examined:
+    """A call as it would run, and what was established about it."""
+
+    call: Call
+    spec: ToolSpec
+    binding: Binding
+    request: Request
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Open:
+    """A question without its answer."""
+
+    question: Question
+    call: Call  # as the model proposed it
+    asked: float
+    record: int
+
+
+class Monitor:
+    """Mediates every call of every run under one policy."""
+
+    def __init__(self, policy: PolicyView, ports: Ports, *, key: bytes, patience: float = 600.0) -> None:
+        """Start, with the posture on record. `key`: 32 random bytes; `patience` (s): how long an approval is worth.
+
+        Raises:
+            MonitorError: a tool that the policy does not have, or a patience that is no time.
+            AuditError: the posture could not be recorded.
+        """
+        if unknown := sorted(set(ports.tools) - set(policy.tools)):
+            raise MonitorError(f"`{unknown[0]}` is not in the policy; list it under `tools`")
+        if not (math.isfinite(patience) and patience > 0):
+            raise MonitorError("`patience` must be a number of seconds above 0")
+        self._policy = policy
+        self._ports = ports
+        self._mint = Mint(key)
+        self._patience = patience
+        self._latest = -math.inf
+        self._time = Lock()
+        ports.audit.append("start", "", self.posture())
+
+    # runs
+
+    def posture(self) -> dict[str, object]:
+        """What is enforced and what is not (M10), for start-up and `/readyz`."""
+        tools = self._ports.tools
+        return {
+            "policy": self._policy.digest,
+            "rules": sorted(self._policy.rules.ids),
+            "relaxed": sorted(self._policy.relaxed),
+            "ports": {
+                name: type(getattr(self._ports, name)).__name__
+                for name in ("audit", "approvals", "clock", "nonce", "redact", "planner")
+            },
+            "approvals_expire_after": self._patience,
+            "when_a_guard_fails": "closed",
+            "not_enforced": {
+                "performed_elsewhere": sorted(n for n in self._policy.tools if n not in tools or not tools[n].perform),
+                "arguments_not_validated": sorted(
+                    n for n in self._policy.tools if n not in tools or not tools[n].validate
+                ),
+                "resource_is_the_tool": sorted(n for n in self._policy.tools if n not in tools or not tools[n].scope),
+                "agents_without_mandate": sorted(n for n, a in self._policy.agents.items() if a.mandate == "none"),
+            },
+        }
+
+    def open(self, *, agent: str, principal: str, run_id: str, me: Iterable[str] = ()) -> Run:
+        """A new run. `me`: further values that mean the user.
+
+        Raises:
+            RunError: the policy has no such agent.
+            AuditError: it could not be recorded.
+        """
+        run = self._new(agent=agent, principal=principal, run_id=run_id, me=tuple(me))
+        self._ports.audit.append("run", run.id, {"agent": agent, "principal": principal})
+        return run
+
+    def observe(self, run: Run, text: str, integrity: Integrity, *, source: str = "") -> Json:
+        """Take `text` into the run and return what the model may read of it (M5): it is redacted first.
+
+        `USER` is for what the user wrote and `OWN` for the operator's words; anything else that the model will read,
+        and is no result of a call, is `EXTERNAL`.
+        """
+        with run.lock:
+            if integrity is Integrity.EXTERNAL:
+                self._plan(run)  # the last moment at which it is certain that nobody else has spoken
+            try:
+                content = self._ports.redact(text)
+            except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is dropped
+                self._ports.audit.append("dropped", run.id, {"source": source, "why": _name(error)})
+                return DROPPED
+            words = content if isinstance(content, str) else canonical(content).decode()
+            if integrity is Integrity.EXTERNAL:
+                run.ledger.read(words, source or "external text")
+            else:
+                run.ledger.said(words, integrity, source)
+            if integrity is Integrity.USER:
+                run.words.append(words)
+                if run.planned:  # the user went on speaking: still trusted words only
+                    self._plan(run, again=True)
+            return content
+
+    def fix_mandate(self, run: Run, mandate: MandateView) -> None:
+        """Fix the effects that `run` may have. Once, and before the model reads anything external.
+
+        Raises:
+            RunError: too late.
+            AuditError: it could not be recorded; then the mandate is not fixed.
+        """
+        with run.lock:
+            run.check_mandate_open()
+            self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": "fixed"})
+            run.fix(mandate, planned=False)
+
+    def narrow_mandate(self, run: Run, mandate: MandateView) -> None:
+        """Take from the run's mandate what `mandate` does not allow; always possible.
+
+        Raises:
+            AuditError: it could not be recorded; then nothing changed.
+        """
+        with run.lock:
+            self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": "narrowed"})
+            run.fix(mandate if run.mandate is None else run.mandate.narrow(mandate), planned=run.planned)
+
+    def declassify(self, run: Run, readers: Readers, *, by: str) -> None:
+        """Let `readers` learn what this run has read; recorded first (M6).
+
+        Raises:
+            AuditError: it could not be recorded; then nobody was added.
+        """
+        with run.lock:
+            names = None if readers.names is None else sorted(readers.names)
+            self._ports.audit.append("declassify", run.id, {"readers": names, "by": by})
+            run.ledger.declassify(readers)
+
+    # the life of a call
+
+    def propose(self, run: Run, call: Call) -> Decision:
+        """The decision on `call`, on record (M3, M4). Nothing has happened yet."""
+        with run.lock:
+            try:
+                examined = self._examine(run, call)
+                if isinstance(examined, Forbidden):
+                    return self._refused(run, call, examined)
+                return self._settle(run, examined, self._decide(run, examined, approved=False))
+            except Exception as error:  # noqa: BLE001 - entry point: whatever breaks refuses
+                return self._refused(run, call, _broken(call, "monitor", error))
+
+    def approve(self, run: Run, call: Call) -> Decision:
+        """The decision on `call` after asking for the approval that it needs, if that is what it needs."""
+        asked = self._ask(run, call)
+        if not isinstance(asked, _Open):
+            return asked
+        try:
+            answer = self._ports.approvals.ask(asked.question)
+            if inspect.isawaitable(answer):
+                _close(answer)
+                raise ApprovalError("these approvals are asynchronous; use `aapprove` or `acall`")  # noqa: TRY301
+        except Exception as error:  # noqa: BLE001 - a port: no answer is a no
+            return self._answered(run, asked, error)
+        return self._answered(run, asked, answer)
+
+    async def aapprove(self, run: Run, call: Call) -> Decision:
+        """`approve`, for approvals of either kind."""
+        asked = self._ask(run, call)
+        if not isinstance(asked, _Open):
+            return asked
+        try:
+            answer = self._ports.approvals.ask(asked.question)
+            if inspect.isawaitable(answer):
+                answer = await answer
+        except Exception as error:  # noqa: BLE001 - a port: no answer is a no
+            return self._answered(run, asked, error)
+        return self._answered(run, asked, answer)
+
+    def check(self, permit: Permit, call: Call) -> None:
+        """Return if `permit` is for exactly `call`; a performer's first line (M1).
+
+        Raises:
+            PermitError: it is not.
+        """
+        self._mint.check(permit, call.digest)
+
+    def begin(self, run: Run, permit: Permit) -> Call:
+        """The call that may now be made, with its handles resolved. A permit begins once (M2).
+
+        Raises:
+            NotPerformed: the permit is not valid here (any more), or an obligation could not be met (K8).
+        """
+        with run.lock:
+            pending = self._take(run, permit)
+            if pending.begun:
+                raise NotPerformed("the permit is used")
+            if pending.expires is not None and not self._within(pending.expires):
+                run.drop(permit)
+                self._note(run, "outcome", {"decision": pending.decision, "outcome": "expired"})
+                raise NotPerformed("the approval has expired")
+            run.expect(replace(pending, begun=True))
+        for due in pending.obligations:
+            try:
+                self._ports.obligations[due.name](due, pending.call)
+            except Exception as error:
+                with run.lock:
+                    run.drop(permit)
+                    body = {"decision": pending.decision, "outcome": "obligation", "why": f"{due.name}: {_name(error)}"}
+                    self._note(run, "outcome", body)
+                raise NotPerformed(f"the obligation `{due.name}` was not met") from error
+        return pending.call
+
+    def complete(self, run: Run, permit: Permit, outcome: Outcome) -> Observed:
+        """What the model may read of `outcome`: redacted, labelled, on record, joined to its decision (M5).
+
+        Raises:
+            NotPerformed: the permit is not pending in this run, so nothing can have come of it (M1, M2).
+        """
+        with run.lock:
+            pending = self._take(run, permit)
+            run.drop(permit)
+            return self._observed(run, pending, outcome)
+
+    def call(self, run: Run, call: Call) -> Observed:
+        """Propose, ask if need be, perform, observe."""
+        decision = self.propose(run, call)
+        if isinstance(decision, NeedsApproval):
+            decision = self.approve(run, call)
+        if not isinstance(decision, Permitted):
+            return refusal(decision)
+        ready = self._ready(run, decision.permit)
+        if isinstance(ready, Observed):
+            return ready
+        perform, exact = ready
+        outcome: Outcome
+        try:
+            output = perform(decision.permit, exact)
+            if inspect.isawaitable(output):
+                _close(output)
+                raise MonitorError("this tool is asynchronous; use `acall`")  # noqa: TRY301
+            outcome = Done(output)
+        except Exception as error:  # noqa: BLE001 - a port: its failing is an outcome
+            outcome = _failed(error)
+        except BaseException:  # interrupted or cancelled, with who knows what done
+            self.complete(run, decision.permit, Failed("interrupted"))
+            raise
+        return self.complete(run, decision.permit, outcome)
+
+    async def acall(self, run: Run, call: Call) -> Observed:
+        """`call`, for performers and approvals of either kind."""
+        decision = self.propose(run, call)
+        if isinstance(decision, NeedsApproval):
+            decision = await self.aapprove(run, call)
+        if not isinstance(decision, Permitted):
+            return refusal(decision)
+        ready = self._ready(run, decision.permit)
+        if isinstance(ready, Observed):
+            return ready
+        perform, exact = ready
+        outcome: Outcome
+        try:
+            output = perform(decision.permit, exact)
+            if inspect.isawaitable(output):
+                output = await output
+            outcome = Done(output)
+        except Exception as error:  # noqa: BLE001 - a port: its failing is an outcome
+            outcome = _failed(error)
+        except BaseException:  # interrupted or cancelled, with who knows what done
+            self.complete(run, decision.permit, Failed("interrupted"))
+            raise
+        return self.complete(run, decision.permit, outcome)
+
+    # examine, decide, record
+
+    def _examine(self, run: Run, call: Call) -> _Examined | Forbidden:
+        """What `call` would do and whose words it is made of, or a refusal that needs no rule."""
+        if (call.agent, call.principal, call.run) != (run.agent, run.principal, run.id):
+            return Forbidden(digest=call.digest, rules=("error:run",), why="the call is for another run")
+        if run.broken:
+            return Forbidden(digest=call.digest, rules=("error:ledger",), why=run.broken)
+        spec = self._policy.tools.get(call.tool)
+        if spec is None:
+            return Forbidden(digest=call.digest, rules=("unlisted-tool",), why="the manifest has no such tool")
+        self._plan(run)
+        tool = self._ports.tools.get(call.tool, Tool())
+        try:
+            arguments = cast("dict[str, Json]", run.ledger.resolve(thaw(call.arguments)))
+            exact = replace(call, arguments=_frozen(tool.validate(arguments) if tool.validate else arguments))
+        except Exception as error:  # noqa: BLE001 - a port: what is not valid is not made
+            return Forbidden(digest=call.digest, rules=(INVALID_RULE,), why=_name(error))
+        try:
+            resource = tool.scope(exact) if tool.scope else Resource("Tool", call.tool)
+        except Exception as error:  # noqa: BLE001 - a port: what has no resource lies outside the scope
+            return Forbidden(digest=exact.digest, rules=("scope",), why=_name(error))
+        origins = run.mandate.origins if run.mandate else {}
+        narrowed = {path: who for (name, path), who in origins.items() if name == spec.name}
+        binding = bind(run.ledger, exact, spec, narrowed)
+        facts = Facts(
+            listed=call.tool in self._agent(run).tools,
+            unvouched=binding.unvouched,
+            unpointed=binding.unpointed,
+            receivers=binding.receivers,
+            unnamed=binding.unnamed,
+            blind=binding.blind,
+            external=run.ledger.external,
+            confidential=run.ledger.confidential is not None,
+            sources=frozenset(run.ledger.sources),
+            findings=frozenset(),
+            mandate=self._mandate_state(run, call.tool),
+            blocked=frozenset(),
+            arguments=cedar_args(spec, exact.arguments, self._policy.args_used),
+        )
+        return _Examined(
+            call=exact, spec=spec, binding=binding, request=Request(call=exact, resource=resource, facts=facts)
+        )
+
+    def _decide(self, run: Run, examined: _Examined, *, approved: bool) -> Decision:
+        """What the kernel says; an obligation that nobody here can meet refuses (K8)."""
+        nonce = self._ports.nonce()
+        if not run.fresh(nonce):
+            raise MonitorError("the nonce is no text or was used before; use `secrets.token_hex`")
+        ask = decide_approved if approved else decide
+        decision = ask(examined.request, self._policy.rules, self._mint, nonce)
+        if isinstance(decision, Permitted):
+            unknown = [due.name for due in decision.obligations if due.name not in self._ports.obligations]
+            if unknown:
+                why = f"nothing here discharges `{unknown[0]}`"
+                return Forbidden(digest=examined.call.digest, rules=(f"obligation:{unknown[0]}",), why=why)
+        return decision
+
+    def _settle(self, run: Run, examined: _Examined, decision: Decision, *, expires: float | None = None) -> Decision:
+        """Put the decision on record, then let its permit be used (M3)."""
+        body = self._body(examined.call, decision, examined)
+        record = self._ports.audit.append("decision", run.id, body)
+        if isinstance(decision, Permitted):
+            run.used[examined.call.tool] += 1
+            run.permitted[examined.call.digest] += 1
+            run.expect(
+                Pending(
+                    permit=decision.permit,
+                    call=examined.call,
+                    decision=record.seq,
+                    obligations=decision.obligations,
+                    expires=expires,
+                )
+            )
+        return decision
+
+    def _refused(self, run: Run, call: Call, decision: Forbidden) -> Forbidden:
+        """A refusal that stands whether or not it can be put on record."""
+        try:
+            body = self._body(call, decision, None)
+        except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is not kept
+            body = {"decision": "forbidden", "rules": list(decision.rules), "dropped": type(error).__name__}
+        self._note(run, "decision", body)
+        return decision
+
+    def _note(self, run: Run, kind: str, body: Mapping[str, object]) -> Record | None:
+        """Record what has happened or been refused already; None if the audit does not take it."""
+        try:
+            return self._ports.audit.append(kind, run.id, body)
+        except Exception:  # noqa: BLE001 - a port: nothing is permitted by this record, so nothing depends on it
+            return None
+
+    def _body(self, call: Call, decision: Decision, examined: _Examined | None) -> dict[str, object]:
+        """A decision as its record says it: everything that `explain` needs, redacted."""
+        words: dict[str, Json] = {"arguments": thaw(call.arguments)}
+        if isinstance(decision, Forbidden):
+            words["why"] = decision.why
+        body: dict[str, object] = {
+            "decision": _WORDS[type(decision)],
+            "rules": list(decision.rules),
+            "tool": call.tool,
+            "agent": call.agent,
+            "principal": call.principal,
+            "digest": call.digest,
+        }
+        if examined is not None:
+            facts = examined.request.facts
+            resource = examined.request.resource
+            words["bound"] = [
+                {
+                    "path": b.path,
+                    "value": b.value,
+                    "role": b.role.value,
+                    "kind": b.kind,
+                    "vouched": b.vouched,
+                    "pointed": b.pointed,
+                    "integrity": b.integrity.word,
+                    "why": b.why,
+                }
+                for b in examined.binding.arguments
+            ]
+            words["resource"] = {"type": resource.type, "id": resource.id}
+            body["effect"] = examined.spec.effect.value
+            body["facts"] = {
+                "listed": facts.listed,
+                "unvouched": sorted(facts.unvouched),
+                "unpointed": sorted(facts.unpointed),
+                "receivers": sorted(facts.receivers),
+                "unnamed": sorted(facts.unnamed),
+                "blind": facts.blind,
+                "external": facts.external,
+                "confidential": facts.confidential,
+                "sources": sorted(facts.sources),
+                "findings": sorted(facts.findings),
+                "mandate": facts.mandate,
+                "blocked": sorted(facts.blocked),
+            }
+        if isinstance(decision, Permitted):
+            body["nonce"] = decision.permit.nonce  # the permit's proof stays out
+            body["approved"] = decision.permit.approved
+            body["obligations"] = [f"{o.name}:{o.argument}" if o.argument else o.name for o in decision.obligations]
+        redacted = self._ports.redact(words)
+        if not isinstance(redacted, dict):
+            raise MonitorError("the redactor must return an object for an object")
+        return body | redacted
+
+    # approvals
+
+    def _ask(self, run: Run, call: Call) -> _Open | Decision:
+        """The question that `call` needs to be answered, on record as asked; or the decision, if it needs none."""
+        with run.lock:
+            try:
+                examined = self._examine(run, call)
+                if isinstance(examined, Forbidden):
+                    return self._refused(run, call, examined)
+                decision = self._decide(run, examined, approved=False)
+                if not isinstance(decision, NeedsApproval):
+                    return self._settle(run, examined, decision)
+                question = self._question(run, examined, decision)
+                body = {"question": question.id, "digest": question.digest, "rules": list(question.rules)}
+                record = self._ports.audit.append("asked", run.id, body)
+                return _Open(question=question, call=call, asked=self._now(), record=record.seq)
+            except Exception as error:  # noqa: BLE001 - entry point: whatever breaks refuses
+                return self._refused(run, call, _broken(call, "monitor", error))
+
+    def _question(self, run: Run, examined: _Examined, decision: NeedsApproval) -> Question:
+        nonce = self._ports.nonce()
+        if not run.fresh(nonce):
+            raise MonitorError("the nonce is no text or was used before; use `secrets.token_hex`")
+        call, facts = examined.call, examined.request.facts
+        return Question(
+            id=nonce,
+            digest=decision.digest,
+            tool=call.tool,
+            effect=examined.spec.effect,
+            agent=call.agent,
+            principal=call.principal,
+            run=call.run,
+            call=visible(canonical(thaw(call.arguments)).decode()),
+            arguments=tuple(
+                Asked(path=b.path, value=b.value, role=b.role, integrity=b.integrity, vouched=b.vouched, origin=b.why)
+                for b in examined.binding.arguments
+            ),
+            rules=decision.rules,
+            unpointed=tuple(sorted(facts.unpointed)),
+            unnamed=tuple(sorted(facts.unnamed)),
+        )
+
+    def _answered(self, run: Run, asked: _Open, answer: object) -> Decision:
+        """The decision after the answer: the same rules and facts, found anew, and one bit more."""
+        question = asked.question
+        with run.lock:
+            try:
+                expires = asked.asked + self._patience
+                why = self._objection(asked, answer, expires)
+                body = {"question": question.id, "digest": question.digest, "asked": asked.record, "granted": not why}
+                by = answer.by if isinstance(answer, Answer) else ""
+                if why:
+                    self._note(run, "answer", body | {"by": by, "why": why})
+                    forbidden = Forbidden(digest=question.digest, rules=question.rules, why=why)
+                    return self._refused(run, asked.call, forbidden)
+                self._ports.audit.append("answer", run.id, body | {"by": by})
+                examined = self._examine(run, asked.call)
+                if isinstance(examined, Forbidden):
+                    return self._refused(run, asked.call, examined)
+                if examined.call.digest != question.digest:
+                    raise ApprovalError("the call is no longer the one that was approved")  # noqa: TRY301
+                decision = self._decide(run, examined, approved=True)
+                if isinstance(decision, Permitted):
+                    self._endorse(run, examined.binding, by)
+                return self._settle(run, examined, decision, expires=self._now() + self._patience)
+            except Exception as error:  # noqa: BLE001 - entry point: whatever breaks refuses
+                return self._refused(run, asked.call, _broken(asked.call, "monitor", error))
+
+    def _objection(self, asked: _Open, answer: object, expires: float) -> str:
+        """Why `answer` is not a yes to this very question; empty if it is one."""
+        match answer:
+            case BaseException():
+                return f"no answer: {_name(answer)}"
+            case Answer(question=asked.question.id, digest=asked.question.digest, granted=granted, by=by):
+                if granted is not True or not by:
+                    return "the human said no"
+                return "" if self._within(expires) else "the answer came too late"
+            case _:
+                return "the answer is for another question"
+
+    def _endorse(self, run: Run, binding: Binding, by: str) -> None:
+        """Vouch for what the human has just seen and approved; once per value, each on record first (M6)."""
+        for b in binding.arguments:
+            if b.vouched or run.ledger.endorsed(b.value, b.role, b.kind):
+                continue
+            shown = self._ports.redact({"value": b.value})
+            body = {"path": b.path, "role": b.role.value, "kind": b.kind, "by": by, "value": shown}
+            self._ports.audit.append("endorse", run.id, body)
+            run.ledger.endorse(b.value, b.role, kind=b.kind)
+
+    # permits and outcomes
+
+    def _take(self, run: Run, permit: Permit) -> Pending:
+        """What waits for `permit` in this run (M1)."""
+        pending = run.pending(permit) if type(permit) is Permit else None
+        if pending is None:
+            raise NotPerformed("the permit is used, or was never given in this run")
+        try:
+            self._mint.check(permit, pending.call.digest)
+        except PermitError as error:
+            raise NotPerformed(str(error)) from error
+        return pending
+
+    def _ready(self, run: Run, permit: Permit) -> tuple[Performer, Call] | Observed:
+        """The performer and the exact call, or what the model reads if it cannot be made."""
+        try:
+            call = self.begin(run, permit)
+        except NotPerformed:
+            return refusal(None)
+        perform = self._ports.tools.get(call.tool, Tool()).perform
+        if perform is None:
+            with run.lock:
+                run.drop(permit)
+                self._note(run, "outcome", {"digest": call.digest, "outcome": "no performer"})
+            return refusal(None)
+        return perform, call
+
+    def _observed(self, run: Run, pending: Pending, outcome: Outcome) -> Observed:
+        failed = isinstance(outcome, Failed)
+        why = ""
+        content: Json = None
+        try:
+            raw = outcome.error[:MAX_ERROR] if isinstance(outcome, Failed) else outcome.output
+            content = self._ports.redact(_plain(raw))
+            body: dict[str, object] = {"outcome": "failed" if failed else "returned", "result": digest_of(content)}
+        except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is read by nobody
+            content, why = None, type(error).__name__
+            body = {"outcome": "dropped", "why": why}
+        try:
+            # Also when the result is dropped: the call was made, and what it wrote is remembered.
+            shown = run.ledger.returned(pending.call, content, failed=failed)
+            body["label"] = _label(shown.label)
+            body["handles"] = list(shown.handles)
+        except Exception as error:  # noqa: BLE001 - the label is unknown, so nothing more may depend on this run
+            run.broken = why = type(error).__name__
+            body = {"outcome": "dropped", "why": why}
+            shown = None
+        record = self._note(run, "outcome", body | {"decision": pending.decision, "digest": pending.call.digest})
+        if why or record is None or shown is None:
+            return Observed(content=DROPPED, label=CONSTANT, performed=True, record=record)
+        return Observed(content=shown.content, label=shown.label, handles=shown.handles, performed=True, record=record)
+
+    # the rest
+
+    def _new(self, *, agent: str, principal: str, run_id: str, me: tuple[str, ...]) -> Run:
+        if agent not in self._policy.agents:
+            raise RunError(f"the manifest has no agent `{agent}`; list it under `agents`")
+        show = self._policy.agents[agent].show
+        ledger = Ledger(tools=self._policy.tools, me=(*self._policy.me, *me), show=show)
+        return Run(id=run_id, agent=agent, principal=principal, ledger=ledger)
+
+    def _agent(self, run: Run) -> AgentView:
+        return self._policy.agents[run.agent]
+
+    def _plan(self, run: Run, *, again: bool = False) -> None:
+        """Have the mandate planned from the user's words, before anything external is read."""
+        planner = self._ports.planner
+        if self._agent(run).mandate != "lexical" or planner is None or (run.mandate is not None and not again):
+            return
+        tools = [self._policy.tools[name] for name in sorted(self._agent(run).tools) if name in self._policy.tools]
+        mandate = planner.plan("\n".join(run.words), tools)
+        change = "planned again" if again else "planned"
+        self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": change})
+        run.fix(mandate, planned=True)
+
+    def _mandate_state(self, run: Run, tool: str) -> MandateState:
+        if run.mandate is not None:
+            return run.mandate.state(tool, run.used[tool])
+        return "none" if self._agent(run).mandate == "none" else "off"
+
+    def _now(self) -> float:
+        """The time, or NaN if nobody knows it: the clock failed or ran backwards. No comparison with NaN holds."""
+        with self._time:
+            try:
+                now = float(self._ports.clock.now())
+            except Exception:  # noqa: BLE001 - a port: without time everything that expires has expired
+                return math.nan
+            if not now >= self._latest:
+                return math.nan
+            self._latest = now
+            return now
+
+    def _within(self, expires: float) -> bool:
+        return self._now() < expires
+
+
+CONSTANT: Final = Label(Integrity.OWN, EVERYONE)
+_WORDS = {Permitted: "permitted", NeedsApproval: "needs-approval", Forbidden: "forbidden"}
+
+
+def refusal(decision: NeedsApproval | Forbidden | None) -> Observed:
+    """What the model reads of a call that was not made: one of two constants (M8)."""
+    invalid = isinstance(decision, Forbidden) and decision.rules == (INVALID_RULE,)
+    return Observed(content=INVALID if invalid else REFUSED, label=CONSTANT, performed=False, record=None)
+
+
+def _broken(call: Call, what: str, error: Exception) -> Forbidden:
+    return Forbidden(digest=call.digest, rules=(f"error:{what}",), why=_name(error))
+
+
+def _failed(error: Exception) -> Failed:
+    return Failed(_name(error))
+
+
+def _name(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _frozen(arguments: Mapping[str, Json]) -> Mapping[str, Frozen]:
+    return cast("Mapping[str, Frozen]", freeze(dict(arguments)))
+
+
+def _close(promise: object) -> None:
+    """Let a coroutine that will not run go without a warning."""
+    if inspect.iscoroutine(promise):
+        promise.close()
+
+
+def _plain(value: object) -> Json:
+    """`value` as the JSON that it is sent as."""
+    return cast("Json", json.loads(canonical(value)))
+
+
+def _label(label: Label) -> dict[str, object]:
+    readers = label.readers.names
+    return {"integrity": label.integrity.word, "readers": None if readers is None else sorted(readers)}

@@ -1,0 +1,210 @@
+"""Everything outside that the monitor needs, as protocols. Outer rings implement them, `assemble` plugs them in.
+
+Each says what its failing does. It is always the closed thing: a port that raises refuses, it never lets pass.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from interlock.audit.record import Record
+from interlock.kernel.call import Call, Json
+from interlock.kernel.decide import MandateState, Resource, Rules
+from interlock.kernel.decision import Obligation, Permit
+from interlock.kernel.labels import Integrity
+from interlock.kernel.spec import Show, ToolSpec
+from interlock.monitor.question import Answer, Question
+
+
+class AuditPort(Protocol):
+    """Keeps records. Raising: the call is refused (M4)."""
+
+    def append(self, kind: str, run: str, body: Mapping[str, object]) -> Record:
+        """The record, which is on the disk when this returns."""
+        ...
+
+
+class ApprovalPort(Protocol):
+    """Asks a human. Raising, and any answer that does not fit the question, is a no."""
+
+    def ask(self, question: Question) -> Answer:
+        """The human's answer."""
+        ...
+
+
+class AsyncApprovalPort(Protocol):
+    """The same for `acall` and `aapprove`."""
+
+    async def ask(self, question: Question) -> Answer:
+        """The human's answer."""
+        ...
+
+
+class Clock(Protocol):
+    """Time for expiry. After a reading below an earlier one nobody knows how late it is: approvals have expired."""
+
+    def now(self) -> float:
+        """Seconds since any fixed moment; best from a clock that is never set."""
+        ...
+
+
+class Nonce(Protocol):
+    """Fresh unguessable text. Raising, or repeating itself: the call is refused."""
+
+    def __call__(self) -> str:
+        """Text that this never returned before."""
+        ...
+
+
+class Redactor(Protocol):
+    """Takes secrets and personal data out of JSON. Raising: what was to be redacted is dropped."""
+
+    def __call__(self, value: Json) -> Json:
+        """`value` without what must not be read or kept."""
+        ...
+
+
+class Validator(Protocol):
+    """Checks arguments against a tool's schema, and may complete them. Raising: the call is refused as invalid."""
+
+    def __call__(self, arguments: dict[str, Json]) -> Mapping[str, Json]:
+        """The arguments with which the tool is to run."""
+        ...
+
+
+class Scope(Protocol):
+    """Maps a call to the resource it would touch. Raising: it lies outside the scope and is forbidden."""
+
+    def __call__(self, call: Call) -> Resource:
+        """The canonical resource."""
+        ...
+
+
+class Performer(Protocol):
+    """Does it. Raising: the outcome is an error; the permit is used all the same (M2)."""
+
+    def __call__(self, permit: Permit, call: Call) -> Json | Awaitable[Json]:
+        """The result, or its promise (`acall` only)."""
+        ...
+
+
+class Discharger(Protocol):
+    """Does what an obligation says, before the call is made. Raising: the call is not made (K8)."""
+
+    def __call__(self, obligation: Obligation, call: Call) -> None:
+        """Return once the obligation is met."""
+        ...
+
+
+class MandateView(Protocol):
+    """The effects that a run may have (`policy.mandate.Mandate`)."""
+
+    @property
+    def origins(self) -> Mapping[tuple[str, str], frozenset[Integrity]]:
+        """Who may fill an argument (tool, path), where the mandate narrows it."""
+        ...
+
+    @property
+    def by(self) -> str:
+        """Who wrote it."""
+        ...
+
+    def state(self, tool: str, used: int) -> MandateState:
+        """Whether one more call of `tool` after `used` ones is within it."""
+        ...
+
+    def narrow(self, other: MandateView) -> MandateView:
+        """What both allow."""
+        ...
+
+
+class Planner(Protocol):
+    """Writes a mandate from trusted words. Raising: the run may have no effect at all."""
+
+    def plan(self, words: str, tools: Sequence[ToolSpec]) -> MandateView:
+        """The effects that `words` ask for."""
+        ...
+
+
+class AgentView(Protocol):
+    """What the policy says of one agent."""
+
+    @property
+    def tools(self) -> AbstractSet[str]:
+        """The tools it has."""
+        ...
+
+    @property
+    def mandate(self) -> str:
+        """`lexical`: planned from the user's words; `required`: the application fixes it; `none`."""
+        ...
+
+    @property
+    def show(self) -> Show:
+        """How external content reaches its model, unless a tool says otherwise."""
+        ...
+
+
+class PolicyView(Protocol):
+    """What the monitor reads of `policy.load.Policy`."""
+
+    @property
+    def tools(self) -> Mapping[str, ToolSpec]:
+        """Every tool of the manifest."""
+        ...
+
+    @property
+    def agents(self) -> Mapping[str, AgentView]:
+        """Every agent of the manifest."""
+        ...
+
+    @property
+    def me(self) -> Sequence[str]:
+        """Values that mean the user."""
+        ...
+
+    @property
+    def rules(self) -> Rules:
+        """The parsed rules."""
+        ...
+
+    @property
+    def relaxed(self) -> Sequence[str]:
+        """Shipped rules that are switched off."""
+        ...
+
+    @property
+    def digest(self) -> str:
+        """What stands for manifest and rules."""
+        ...
+
+    @property
+    def args_used(self) -> frozenset[str]:
+        """Names of arguments that some rule looks at."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tool:
+    """What can be done with one tool; what is absent shows in the monitor's posture."""
+
+    perform: Performer | None = None  # absent: somebody else performs, between `propose` and `complete`
+    validate: Validator | None = None
+    scope: Scope | None = None  # absent: the resource is the tool itself
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ports:
+    """Everything outside, in one place. There is no default: each is somebody's decision."""
+
+    audit: AuditPort
+    approvals: ApprovalPort | AsyncApprovalPort
+    clock: Clock
+    nonce: Nonce
+    redact: Redactor
+    planner: Planner | None
+    tools: Mapping[str, Tool]
+    obligations: Mapping[str, Discharger] = field(default_factory=dict)
