@@ -58,7 +58,8 @@ class Mint:
             raise PermitError("the permit was not minted by this kernel")
 
     def __proof(self, digest: str, nonce: str, approved: bool) -> bytes:  # noqa: FBT001 - private
-        return hmac.digest(self.__key, f"{digest}\0{nonce}\0{approved:d}".encode(), "sha256")
+        text = f"{digest}\0{nonce}\0{approved:d}"
+        return hmac.digest(self.__key, text.encode(errors="surrogatepass"), "sha256")
 
 
 @dataclass(frozen=True, slots=True)
