@@ -18,7 +18,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Final, TypeAlias, cast
+from typing import Final, TypeAlias, assert_never, cast
 
 from interlock.audit.record import Record
 from interlock.kernel.call import Call, Frozen, Json, canonical, digest_of, freeze, thaw
@@ -26,11 +26,12 @@ from interlock.kernel.decide import Facts, MandateState, Request, Resource, deci
 from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Permit, Permitted
 from interlock.kernel.errors import PermitError
 from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers
-from interlock.kernel.spec import ToolSpec
+from interlock.kernel.spec import Role, ToolSpec
 from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, RunError
+from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
 from interlock.monitor.ports import AgentView, MandateView, Performer, PolicyView, Ports, Tool
 from interlock.monitor.question import Answer, Asked, Question, visible
-from interlock.monitor.run import Pending, Run
+from interlock.monitor.run import Kept, Memory, Pending, Run
 from interlock.policy.rules import cedar_args
 from interlock.provenance.bind import Binding, bind
 from interlock.provenance.ledger import Ledger
@@ -42,6 +43,7 @@ REFUSED: Final = (
 INVALID: Final = "This call was not made: its arguments do not fit the tool's schema. Correct them and call again."
 DROPPED: Final = "The call was made. Its result cannot be shown."
 
+EXTERNAL_TEXT: Final = "external text"
 INVALID_RULE: Final = "invalid-arguments"
 MAX_ERROR = 2000  # characters of a performer's error that go on
 
@@ -79,9 +81,20 @@ class _Examined:
     """A call as it would run, and what was established about it."""
 
     call: Call
+    proposed: Call  # as the model wrote it: with handles, without defaults
     spec: ToolSpec
     binding: Binding
     request: Request
+
+
+@dataclass(frozen=True, slots=True)
+class _TakenIn:
+    """A result in the ledger: what the model may read of it, and what the record says."""
+
+    content: Json
+    label: Label
+    handles: tuple[str, ...]
+    body: dict[str, object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,8 +110,12 @@ class _Open:
 class Monitor:
     """Mediates every call of every run under one policy."""
 
-    def __init__(self, policy: PolicyView, ports: Ports, *, key: bytes, patience: float = 600.0) -> None:
-        """Start, with the posture on record. `key`: 32 random bytes; `patience` (s): how long an approval is worth.
+    def __init__(
+        self, policy: PolicyView, ports: Ports, *, key: bytes, patience: float = 600.0, remember: int = 1024
+    ) -> None:
+        """Start, with the posture on record.
+
+        `key` is 32 random bytes; an approval is worth `patience` seconds; `remember` folded conversations stay in memory.
 
         Raises:
             MonitorError: a tool that the policy does not have, or a patience that is no time.
@@ -114,6 +131,8 @@ class Monitor:
         self._patience = patience
         self._latest = -math.inf
         self._time = Lock()
+        self._runs: Recent[Run] = Recent(remember)
+        self._memories: Recent[Memory] = Recent(remember)
         ports.audit.append("start", "", self.posture())
 
     # runs
@@ -148,8 +167,47 @@ class Monitor:
             RunError: the policy has no such agent.
             AuditError: it could not be recorded.
         """
-        run = self._new(agent=agent, principal=principal, run_id=run_id, me=tuple(me))
+        run = self._new(agent=agent, principal=principal, run_id=run_id, me=tuple(me), memory=Memory())
         self._ports.audit.append("run", run.id, {"agent": agent, "principal": principal})
+        return run
+
+    def fold(self, events: Iterable[Event], *, agent: str, principal: str, run_id: str, me: Iterable[str] = ()) -> Run:
+        """The run that this history leads to; `Run.readings` is what the model is to read of each event.
+
+        A history that extends a known one costs what is new. The same one again is the same run.
+
+        Raises:
+            RunError: the policy has no such agent, or a call of the history is another run's.
+            MonitorError: the history holds what is no JSON.
+            AuditError: something new in it could not be recorded.
+        """
+        history, mine = tuple(events), tuple(me)
+        try:
+            chain = prefixes((agent, principal, run_id, list(mine)), history)
+        except (TypeError, ValueError, RecursionError) as error:
+            raise MonitorError(f"the history holds what is no JSON: {type(error).__name__}") from None
+        if (same := self._runs.get(chain[-1])) is not None:
+            return same
+        run = None
+        done = len(history)
+        while run is None and done > 0:
+            done -= 1
+            run = self._runs.take(chain[done])  # taken, not copied: whoever extends it first has its ledger
+        memory = run.memory if run is not None else self._memories.share(chain[0], lambda: Memory(folded=True))
+        with memory.lock:
+            if run is None:
+                run = self._new(agent=agent, principal=principal, run_id=run_id, me=mine, memory=memory)
+                self._ports.audit.append("run", run.id, {"agent": agent, "principal": principal, "folded": True})
+            # Also what another branch of this conversation has met since: its effects are the same world's.
+            here = {event.digest for event in history}
+            for digest, kept in tuple(memory.kept.items()):
+                if digest not in here and digest not in run.taken:
+                    run.taken.add(digest)
+                    self._remember(run, kept)
+            for event in history[done:]:
+                run.taken.add(event.digest)
+                run.readings.append(self._event(run, event))
+        self._runs.put(chain[-1], run)
         return run
 
     def observe(self, run: Run, text: str, integrity: Integrity, *, source: str = "") -> Json:
@@ -164,11 +222,11 @@ class Monitor:
             try:
                 content = self._ports.redact(text)
             except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is dropped
-                self._ports.audit.append("dropped", run.id, {"source": source, "why": _name(error)})
+                self._ports.audit.append("dropped", run.id, {"source": source, "why": type(error).__name__})
                 return DROPPED
-            words = content if isinstance(content, str) else canonical(content).decode()
+            words = _text(content)
             if integrity is Integrity.EXTERNAL:
-                run.ledger.read(words, source or "external text")
+                run.ledger.read(words, source or EXTERNAL_TEXT)
             else:
                 run.ledger.said(words, integrity, source)
             if integrity is Integrity.USER:
@@ -187,7 +245,7 @@ class Monitor:
         with run.lock:
             run.check_mandate_open()
             self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": "fixed"})
-            run.fix(mandate, planned=False)
+            run.fix(mandate)
 
     def narrow_mandate(self, run: Run, mandate: MandateView) -> None:
         """Take from the run's mandate what `mandate` does not allow; always possible.
@@ -197,7 +255,7 @@ class Monitor:
         """
         with run.lock:
             self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": "narrowed"})
-            run.fix(mandate if run.mandate is None else run.mandate.narrow(mandate), planned=run.planned)
+            run.narrow(mandate)
 
     def declassify(self, run: Run, readers: Readers, *, by: str) -> None:
         """Let `readers` learn what this run has read; recorded first (M6).
@@ -209,6 +267,41 @@ class Monitor:
             names = None if readers.names is None else sorted(readers.names)
             self._ports.audit.append("declassify", run.id, {"readers": names, "by": by})
             run.ledger.declassify(readers)
+
+    def endorse(self, run: Run, value: str, role: Role, *, kind: str = "", by: str) -> bool:
+        """Let a human, `by`, vouch for `value` in this role; recorded first (M6). False if somebody did already.
+
+        Raises:
+            AuditError: it could not be recorded; then nobody vouches.
+        """
+        with run.lock:
+            if run.ledger.endorsed(value, role, kind):
+                return False
+            shown = self._ports.redact({"value": value})
+            body = {"value": shown, "role": role.value, "kind": kind, "by": by}
+            self._ports.audit.append("endorse", run.id, body)
+            return run.ledger.endorse(value, role, kind=kind)
+
+    def extracted(self, run: Run, ref: str, value: Json) -> Json:
+        """Take in what a quarantined reader got out of a handle; what the model may read of it.
+
+        Raises:
+            ProvenanceError: no such handle, or a value that could carry a sentence.
+        """
+        with run.lock:
+            return run.ledger.extracted(ref, self._ports.redact(value)).content
+
+    def refuse(self, run: Run, tool: str, why: str) -> Observed:
+        """What the model reads of a call that is none: whose name or arguments make no `Call`. On record."""
+        words = {"tool": tool[:128], "why": why}
+        with run.lock:
+            try:
+                body: object = self._ports.redact(dict(words))
+            except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is not kept
+                body = {"dropped": type(error).__name__}
+            record = {"decision": "forbidden", "rules": [INVALID_RULE], "call": body}
+            self._note(run, "decision", record)
+        return refusal(Forbidden(digest="", rules=(INVALID_RULE,), why=why))
 
     # the life of a call
 
@@ -293,7 +386,12 @@ class Monitor:
         with run.lock:
             pending = self._take(run, permit)
             run.drop(permit)
-            return self._observed(run, pending, outcome)
+            shown = self._take_in(run, pending.call, outcome)
+            self._keep(run, pending.call, outcome)
+            body = shown.body | {"decision": pending.decision, "digest": pending.call.digest}
+            record = self._note(run, "outcome", body)
+            content = DROPPED if record is None else shown.content
+            return Observed(content=content, label=shown.label, handles=shown.handles, performed=True, record=record)
 
     def call(self, run: Run, call: Call) -> Observed:
         """Propose, ask if need be, perform, observe."""
@@ -385,7 +483,11 @@ class Monitor:
             arguments=cedar_args(spec, exact.arguments, self._policy.args_used),
         )
         return _Examined(
-            call=exact, spec=spec, binding=binding, request=Request(call=exact, resource=resource, facts=facts)
+            call=exact,
+            proposed=call,
+            spec=spec,
+            binding=binding,
+            request=Request(call=exact, resource=resource, facts=facts),
         )
 
     def _decide(self, run: Run, examined: _Examined, *, approved: bool) -> Decision:
@@ -407,8 +509,10 @@ class Monitor:
         body = self._body(examined.call, decision, examined)
         record = self._ports.audit.append("decision", run.id, body)
         if isinstance(decision, Permitted):
-            run.used[examined.call.tool] += 1
-            run.permitted[examined.call.digest] += 1
+            memory, exact = run.memory, (examined.call, record.seq)
+            memory.used[examined.call.tool] += 1
+            memory.permitted[examined.call.digest] += 1
+            memory.exact |= {examined.proposed.digest: exact, examined.call.digest: exact}
             run.expect(
                 Pending(
                     permit=decision.permit,
@@ -571,14 +675,10 @@ class Monitor:
                 return "the answer is for another question"
 
     def _endorse(self, run: Run, binding: Binding, by: str) -> None:
-        """Vouch for what the human has just seen and approved; once per value, each on record first (M6)."""
+        """Vouch for what the human has just seen and approved; once per value."""
         for b in binding.arguments:
-            if b.vouched or run.ledger.endorsed(b.value, b.role, b.kind):
-                continue
-            shown = self._ports.redact({"value": b.value})
-            body = {"path": b.path, "role": b.role.value, "kind": b.kind, "by": by, "value": shown}
-            self._ports.audit.append("endorse", run.id, body)
-            run.ledger.endorse(b.value, b.role, kind=b.kind)
+            if not b.vouched:
+                self.endorse(run, b.value, b.role, kind=b.kind, by=by)
 
     # permits and outcomes
 
@@ -607,39 +707,133 @@ class Monitor:
             return refusal(None)
         return perform, call
 
-    def _observed(self, run: Run, pending: Pending, outcome: Outcome) -> Observed:
+    def _take_in(self, run: Run, call: Call, outcome: Outcome) -> _TakenIn:
+        """Redact and label what came of `call` (M5)."""
         failed = isinstance(outcome, Failed)
-        why = ""
+        dropped = ""
         content: Json = None
         try:
             raw = outcome.error[:MAX_ERROR] if isinstance(outcome, Failed) else outcome.output
             content = self._ports.redact(_plain(raw))
             body: dict[str, object] = {"outcome": "failed" if failed else "returned", "result": digest_of(content)}
         except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is read by nobody
-            content, why = None, type(error).__name__
-            body = {"outcome": "dropped", "why": why}
+            content, failed, dropped = None, False, type(error).__name__
+            body = {"outcome": "dropped", "why": dropped}
         try:
             # Also when the result is dropped: the call was made, and what it wrote is remembered.
-            shown = run.ledger.returned(pending.call, content, failed=failed)
-            body["label"] = _label(shown.label)
-            body["handles"] = list(shown.handles)
+            shown = run.ledger.returned(call, content, failed=failed)
         except Exception as error:  # noqa: BLE001 - the label is unknown, so nothing more may depend on this run
-            run.broken = why = type(error).__name__
-            body = {"outcome": "dropped", "why": why}
-            shown = None
-        record = self._note(run, "outcome", body | {"decision": pending.decision, "digest": pending.call.digest})
-        if why or record is None or shown is None:
-            return Observed(content=DROPPED, label=CONSTANT, performed=True, record=record)
-        return Observed(content=shown.content, label=shown.label, handles=shown.handles, performed=True, record=record)
+            run.broken = type(error).__name__
+            return _TakenIn(DROPPED, CONSTANT, (), {"outcome": "dropped", "why": run.broken})
+        if dropped:
+            return _TakenIn(DROPPED, CONSTANT, (), body)
+        body |= {"label": _label(shown.label), "handles": list(shown.handles)}
+        return _TakenIn(shown.content, shown.label, shown.handles, body)
+
+    # histories
+
+    def _event(self, run: Run, event: Event) -> Json:
+        """Take the next event of a history into `run`; what the model is to read of it."""
+        match event:
+            case Said(text=text, integrity=integrity, source=source):
+                if integrity is Integrity.EXTERNAL:
+                    run.memory.kept.setdefault(event.digest, Kept(event, believed=False))
+                return self.observe(run, text, integrity, source=source)
+            case Proposed(call=call):
+                self._own(run, call)
+                run.proposals[call.digest] += 1
+                self._count(run, call)
+                return None
+            case Returned(call=call):
+                self._own(run, call)
+                self._plan(run)
+                return self._reported(run, event)
+            case _:
+                assert_never(event)
+
+    def _count(self, run: Run, call: Call) -> None:
+        """A call that this monitor did not permit counts all the same: after a restart, mandates stay used up."""
+        memory = run.memory
+        known = memory.exact.get(call.digest)
+        permitted = memory.permitted[known[0].digest] if known else 0
+        if run.proposals[call.digest] > permitted + memory.elsewhere[call.digest]:
+            memory.elsewhere[call.digest] += 1
+            memory.used[call.tool] += 1
+
+    def _reported(self, run: Run, event: Returned) -> Json:
+        """A result that somebody else reports: believed as often as this monitor permitted the call."""
+        memory = run.memory
+        known = memory.exact.get(event.call.digest)
+        result = digest_of([event.output, event.failed])
+        new = event.digest not in memory.kept
+        if known is not None:
+            call, decision = known
+            results = memory.believed.setdefault(call.digest, set())
+            if result in results or len(results) < memory.permitted[call.digest]:
+                results.add(result)
+                memory.kept[event.digest] = Kept(event, believed=True)
+                shown = self._take_in(run, call, _outcome(event))
+                if new:
+                    self._ports.audit.append(
+                        "outcome", run.id, shown.body | {"decision": decision, "digest": call.digest}
+                    )
+                return shown.content
+        memory.kept.setdefault(event.digest, Kept(event, believed=False))
+        if new:
+            self._ports.audit.append(
+                "outcome", run.id, {"digest": event.call.digest, "outcome": "not ours", "result": result}
+            )
+        return self._disbelieve(run, event)
+
+    @staticmethod
+    def _keep(run: Run, call: Call, outcome: Outcome) -> None:
+        """Remember a result of ours for histories that leave it out."""
+        if run.memory.folded:
+            output = outcome.output if isinstance(outcome, Done) else outcome.error
+            try:
+                event = Returned(call, _plain(output), isinstance(outcome, Failed))
+            except (TypeError, ValueError, RecursionError):
+                event = Returned(call, None)  # it was dropped, but the call was made
+            run.memory.kept[event.digest] = Kept(event, believed=True)
+            run.taken.add(event.digest)
+
+    def _disbelieve(self, run: Run, event: Returned) -> Json:
+        """Take in a result of which nothing is believed, except that the call was made."""
+        taken = self._take_in(run, event.call, Done(None))
+        if run.broken:
+            return taken.content
+        try:
+            content = self._ports.redact(_plain(event.output))
+        except Exception:  # noqa: BLE001 - a port: what cannot be redacted is read by nobody
+            return DROPPED
+        run.ledger.read(_text(content), event.call.tool)
+        return content
+
+    def _remember(self, run: Run, kept: Kept) -> None:
+        """Take in again what a rewritten history leaves out."""
+        match kept.event:
+            case Returned(call=call) as event if kept.believed:
+                self._take_in(run, run.memory.exact[call.digest][0], _outcome(event))
+            case Returned() as event:
+                self._disbelieve(run, event)
+            case Said(text=text, source=source):
+                self.observe(run, text, Integrity.EXTERNAL, source=source)
+            case Proposed():
+                pass
+
+    @staticmethod
+    def _own(run: Run, call: Call) -> None:
+        if (call.agent, call.principal, call.run) != (run.agent, run.principal, run.id):
+            raise RunError("the history holds a call of another run; make its calls with the names of this one")
 
     # the rest
 
-    def _new(self, *, agent: str, principal: str, run_id: str, me: tuple[str, ...]) -> Run:
+    def _new(self, *, agent: str, principal: str, run_id: str, me: tuple[str, ...], memory: Memory) -> Run:
         if agent not in self._policy.agents:
             raise RunError(f"the manifest has no agent `{agent}`; list it under `agents`")
         show = self._policy.agents[agent].show
         ledger = Ledger(tools=self._policy.tools, me=(*self._policy.me, *me), show=show)
-        return Run(id=run_id, agent=agent, principal=principal, ledger=ledger)
+        return Run(id=run_id, agent=agent, principal=principal, ledger=ledger, memory=memory)
 
     def _agent(self, run: Run) -> AgentView:
         return self._policy.agents[run.agent]
@@ -647,17 +841,17 @@ class Monitor:
     def _plan(self, run: Run, *, again: bool = False) -> None:
         """Have the mandate planned from the user's words, before anything external is read."""
         planner = self._ports.planner
-        if self._agent(run).mandate != "lexical" or planner is None or (run.mandate is not None and not again):
+        if self._agent(run).mandate != "lexical" or planner is None or (run.base is not None and not again):
             return
         tools = [self._policy.tools[name] for name in sorted(self._agent(run).tools) if name in self._policy.tools]
         mandate = planner.plan("\n".join(run.words), tools)
         change = "planned again" if again else "planned"
         self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": change})
-        run.fix(mandate, planned=True)
+        run.plan(mandate)
 
     def _mandate_state(self, run: Run, tool: str) -> MandateState:
         if run.mandate is not None:
-            return run.mandate.state(tool, run.used[tool])
+            return run.mandate.state(tool, run.memory.used[tool])
         return "none" if self._agent(run).mandate == "none" else "off"
 
     def _now(self) -> float:
@@ -711,6 +905,14 @@ def _close(promise: object) -> None:
 def _plain(value: object) -> Json:
     """`value` as the JSON that it is sent as."""
     return cast("Json", json.loads(canonical(value)))
+
+
+def _text(content: Json) -> str:
+    return content if isinstance(content, str) else canonical(content).decode()
+
+
+def _outcome(event: Returned) -> Outcome:
+    return Failed(_text(event.output)) if event.failed else Done(event.output)
 
 
 def _label(label: Label) -> dict[str, object]:

@@ -14,6 +14,7 @@ from threading import RLock
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Obligation, Permit
 from interlock.monitor.errors import RunError
+from interlock.monitor.history import Event
 from interlock.monitor.ports import MandateView
 from interlock.provenance.ledger import Ledger
 
@@ -30,6 +31,30 @@ class Pending:
     begun: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Something that the model was given to read, and whether its result was believed as the tool's spec says."""
+
+    event: Event
+    believed: bool
+
+
+@dataclass(slots=True, kw_only=True)
+class Memory:
+    """What no rewriting of a conversation takes back, shared by all runs that are folded from it."""
+
+    lock: RLock = field(default_factory=RLock, repr=False)
+    used: Counter[str] = field(default_factory=Counter)  # calls by tool, as mandates count them
+    permitted: Counter[str] = field(default_factory=Counter)  # permits by digest of the exact call
+    exact: dict[str, tuple[Call, int]] = field(default_factory=dict)  # digest as proposed -> exact call, last decision
+    elsewhere: Counter[str] = field(default_factory=Counter)  # proposals by digest that this monitor never saw
+    believed: dict[str, set[str]] = field(default_factory=dict)  # digest of the exact call -> digests of results
+    folded: bool = False  # histories are sent for it, so `kept` is
+    kept: dict[str, Kept] = field(default_factory=dict)  # by digest of the event
+    mandate: MandateView | None = None  # that somebody fixed; a planned one follows from the words
+    narrowed: MandateView | None = None  # what was taken from either
+
+
 @dataclass(slots=True, kw_only=True)
 class Run:
     """The state of one conversation. Read it; only the monitor changes it."""
@@ -38,26 +63,36 @@ class Run:
     agent: str
     principal: str
     ledger: Ledger
+    memory: Memory = field(default_factory=Memory, repr=False)
     broken: str = ""  # why nothing more may depend on this run's labels
-    readings: tuple[Json, ...] = ()  # what the model is to read of each event of a folded history
-    lock: RLock = field(default_factory=RLock, repr=False)
-    used: Counter[str] = field(default_factory=Counter)  # permits by tool
-    permitted: Counter[str] = field(default_factory=Counter)  # permits by digest
+    readings: list[Json] = field(default_factory=list)  # what the model is to read of each event of a folded history
+    taken: set[str] = field(default_factory=set, repr=False)  # digests of the events that are in the ledger
     words: list[str] = field(default_factory=list)  # what the user said
+    proposals: Counter[str] = field(default_factory=Counter)  # by digest, in a folded history
     _pending: dict[str, Pending] = field(default_factory=dict, repr=False)
     _nonces: set[str] = field(default_factory=set, repr=False)
-    _mandate: MandateView | None = None
-    _planned: bool = False
+    _planned: MandateView | None = None
+
+    @property
+    def lock(self) -> RLock:
+        """Held whenever this run is read for a decision or changed."""
+        return self.memory.lock
+
+    @property
+    def base(self) -> MandateView | None:
+        """The mandate as it was fixed or planned."""
+        return self.memory.mandate or self._planned
 
     @property
     def mandate(self) -> MandateView | None:
         """The effects that this run may have, once they are fixed."""
-        return self._mandate
+        base, narrowed = self.base, self.memory.narrowed
+        return base.narrow(narrowed) if base is not None and narrowed is not None else base or narrowed
 
     @property
     def planned(self) -> bool:
-        """The mandate came from the planner, who reads the user's words only."""
-        return self._planned
+        """The mandate comes from the planner, who reads the user's words only."""
+        return self.memory.mandate is None and self._planned is not None
 
     def check_mandate_open(self) -> None:
         """Return if a mandate may still be fixed.
@@ -65,14 +100,23 @@ class Run:
         Raises:
             RunError: it is fixed, or the model has read something external.
         """
-        if self._mandate is not None:
+        if self.base is not None:
             raise RunError(f"the mandate of run `{self.id}` is fixed; it can be narrowed")
         if self.ledger.external:
             raise RunError(f"run `{self.id}` has read something external; fix its mandate before that")
 
-    def fix(self, mandate: MandateView, *, planned: bool) -> None:
-        """Keep `mandate`, which the monitor has checked and recorded."""
-        self._mandate, self._planned = mandate, planned
+    def fix(self, mandate: MandateView) -> None:
+        """Keep the application's `mandate`, which the monitor has checked and recorded."""
+        self.memory.mandate = mandate
+
+    def plan(self, mandate: MandateView) -> None:
+        """Keep the planner's `mandate`."""
+        self._planned = mandate
+
+    def narrow(self, mandate: MandateView) -> None:
+        """Take from the mandate what `mandate` does not allow."""
+        narrowed = self.memory.narrowed
+        self.memory.narrowed = mandate if narrowed is None else narrowed.narrow(mandate)
 
     def fresh(self, nonce: str) -> bool:
         """`nonce` is text and was never used in this run; from now on it was."""
