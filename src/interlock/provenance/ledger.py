@@ -1,0 +1,507 @@
+"""Everything a run has read and written, with labels: a fold over events that only ever adds.
+
+    said      the user's words and the operator's: what vouches
+    returned  a result, leaf by leaf: own leaves vouch, external ones taint the run once the model is shown them
+    wrote     what the agent put into the world: it comes back external (object taint), and whatever resembles it does
+              too (echo), or write-and-read-back would launder any value
+    endorse   a human accepted a value for a role; declassify: accepted more readers (M6)
+
+Looking a value up never scans what was read: own values are indexed when they arrive. External text is only searched
+to explain a refusal, or to tell a value that came through a handle from one that the model made up.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+
+from interlock.kernel.call import Call, Json
+from interlock.kernel.labels import EVERYONE, NOBODY, Integrity, Label, Readers
+from interlock.kernel.spec import Argument, Effect, Role, Show, ToolSpec
+from interlock.provenance import dates, kinds
+from interlock.provenance.errors import ProvenanceError
+from interlock.provenance.known import RANKS, Known, NamedIds
+from interlock.provenance.labels import Leaf, Record, Scalar, label, listed
+from interlock.provenance.text import STOP, folded, squashed, words
+
+MAX_DEPTH = 64  # levels of a result; a deeper one is taken as one external text
+ECHO = 4  # letters and digits from which a piece that the agent wrote is recognised when it comes back
+USER_WORDS = "the user's words"
+OPERATOR = "the operator's instructions"
+APPROVED = "a human's approval"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What the model is to read of a result."""
+
+    content: Json
+    label: Label
+    handles: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outside:
+    """One external value and where it stands."""
+
+    value: str
+    tool: str
+    field: str
+    object: str
+
+    @property
+    def where(self) -> str:
+        """In words, for a human."""
+        place = f"`{self.field}` of" if self.field not in {"", "."} else "the result of"
+        return f"{place} `{self.tool}`" + (f" ({self.object})" if self.object else "")
+
+
+@dataclass(slots=True)
+class Thing:
+    """An object that a result showed: by what it can be meant, and whether the agent made it."""
+
+    own: set[str] = field(default_factory=set)
+    others: set[str] = field(default_factory=set)
+    measures: dict[str, float | str] = field(default_factory=dict)  # own numbers and moments, by field
+    made: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """External content that the model holds by reference only."""
+
+    ref: str
+    value: Json
+    tool: str
+
+
+class Ledger:
+    """The provenance of one run. Not thread-safe: `Run` holds the lock."""
+
+    def __init__(
+        self, *, tools: Mapping[str, ToolSpec], me: Iterable[str] = (), show: Show = Show.INLINE, marker: str = "external"
+    ) -> None:
+        self.tools = tools
+        self.me = tuple(me)
+        self.show_default = show
+        self.marker = marker
+        self.user = Known()
+        self.own = Known()
+        self.today: date | None = None
+        self.external = False  # the model was shown something external
+        self.readers: Readers = EVERYONE  # of everything confidential that was read
+        self.sources: set[str] = set()  # tools whose external content the model was shown
+        self.nouns = _nouns(tools.values())
+        self.ids = NamedIds(self.nouns)
+        self.things: dict[tuple[str, str], Thing] = {}
+        self._touched: set[tuple[str, str]] = set()
+        self._written: set[str] = set()
+        self._endorsed: set[tuple[Role, str, str]] = set()
+        self._outside: list[Outside] = []
+        self._outside_index = Known()
+        self._outside_echo = ""
+        self._indexed = 0
+        self._handles: dict[str, Handle] = {}
+        for value in self.me:
+            self.own.field(value, "who the user is")
+
+    @property
+    def confidential(self) -> Readers | None:
+        """Who may read all the confidential data that the run has read; None before any."""
+        return None if self.readers == EVERYONE else self.readers
+
+    # What vouches
+
+    def said(self, text: str, integrity: Integrity, source: str = "") -> None:
+        """Take in the user's words (`user`) or the operator's (`own`).
+
+        Raises:
+            ProvenanceError: external text does not vouch; it comes in as a result.
+        """
+        match integrity:
+            case Integrity.USER:
+                self.user.say(text, source or USER_WORDS, self.today)
+                self.ids.say(text)
+            case Integrity.OWN:
+                self.own.say(text, source or OPERATOR, self.today)
+            case Integrity.EXTERNAL:
+                raise ProvenanceError("external text cannot be said; hand it in with `read`")
+
+    def read(self, text: str, source: str) -> None:
+        """Take in external text that reached the model by another way than a tool: a document, an attachment."""
+        self._keep(text, source, "", "")
+        self._taint(source)
+
+    def endorse(self, value: str, role: Role, *, kind: str = "") -> bool:
+        """A human accepted `value` for this role; False if that was known already (once per value)."""
+        key = (role, folded(value), kind)
+        if key in self._endorsed:
+            return False
+        self._endorsed.add(key)
+        return True
+
+    def endorsed(self, value: str, role: Role, kind: str) -> bool:
+        """A human accepted `value` for this role."""
+        return (role, folded(value), kind) in self._endorsed
+
+    def declassify(self, readers: Readers) -> None:
+        """A human let `readers` learn what was confidential."""
+        if self.readers.names is not None:
+            names = readers.names
+            self.readers = EVERYONE if names is None else Readers(self.readers.names | names)
+
+    # What the agent did
+
+    def returned(self, call: Call, output: Json, *, failed: bool = False) -> Shown:
+        """Label a result and take it in; what the model is to read of it.
+
+        A failure's text is external: whoever was asked wrote it.
+        """
+        spec = self.tools.get(call.tool) or ToolSpec(name=call.tool)
+        if failed or _depth(output) > MAX_DEPTH:
+            text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
+            return self._shown(call.tool, text, [_plain(text)], spec, [])
+        leaves, records = label(output, spec.returns, self.me)
+        if spec.effect is not Effect.READ:
+            self._wrote(call, spec, records)
+        if spec.returns.object == "now":
+            self._now(leaves)
+        leaves = [self._doubted(leaf, records, spec) for leaf in leaves]
+        self._meet(leaves, records, spec)
+        if spec.returns.confidential:
+            self._confide(records)
+        for leaf in leaves:
+            if leaf.integrity is Integrity.OWN and leaf.value is not None and not isinstance(leaf.value, bool):
+                self.own.field(str(leaf.value), f"`{leaf.field}` of `{call.tool}`" if leaf.field != "." else f"`{call.tool}`")
+        return self._shown(call.tool, output, leaves, spec, records)
+
+    def _wrote(self, call: Call, spec: ToolSpec, records: list[Record]) -> None:
+        """Remember what the agent wrote: the objects, and every text that is not the user's own."""
+        for path, value in flatten(call.arguments):
+            argument = spec.argument(path)
+            if argument.role is Role.ID and self._writes_to(spec, argument):
+                self._touched.add((argument.kind, str(value)))
+            elif isinstance(value, str) and argument.role is not Role.OPTION:
+                self._remember(value)
+        if spec.refers:
+            self._touched.add((spec.refers, ""))
+        for record in records:
+            for known in record.ids:
+                key = (spec.returns.object, known)
+                self._touched.add(key)
+                if spec.effect is not Effect.DESTROY and not any(
+                    spec.argument(p).role is Role.ID and str(v) == known for p, v in flatten(call.arguments)
+                ):
+                    self.things.setdefault(key, Thing()).made = True
+
+    @staticmethod
+    def _writes_to(spec: ToolSpec, argument: Argument) -> bool:
+        """The object is written to, not merely sent along."""
+        return spec.effect in {Effect.WRITE, Effect.DESTROY} or "." not in argument.path
+
+    def _remember(self, value: str) -> None:
+        for piece in {value, *value.splitlines()}:
+            echo = squashed(piece)
+            if len(echo) >= ECHO and not self.user.phrased(piece):
+                self._written.add(echo)
+
+    def _doubted(self, leaf: Leaf, records: list[Record], spec: ToolSpec) -> Leaf:
+        """The leaf, external if the agent wrote to its object or if it echoes what the agent wrote."""
+        if leaf.integrity is not Integrity.OWN or leaf.field in spec.returns.id:
+            return leaf
+        if self._is_touched(leaf, records, spec.returns.object) or self._echoes(leaf.value):
+            return Leaf(field=leaf.field, value=leaf.value, integrity=Integrity.EXTERNAL, record=leaf.record, trail=leaf.trail)
+        return leaf
+
+    def _is_touched(self, leaf: Leaf, records: list[Record], kind: str) -> bool:
+        ids = records[leaf.record].ids if leaf.record >= 0 else ()
+        return any((kind, known) in self._touched for known in ids or ("",))  # without ids there is one object only
+
+    def _echoes(self, value: Scalar) -> bool:
+        if not self._written or not isinstance(value, str):
+            return False
+        echo = squashed(value)
+        if len(echo) < ECHO or self.user.phrased(value) or folded(value) in self.own.names:
+            return False  # too short to tell, the user's own, or own before the agent wrote anything
+        return any(echo in w or w in echo for w in self._written)
+
+    # What the model reads
+
+    def _meet(self, leaves: list[Leaf], records: list[Record], spec: ToolSpec) -> None:
+        """Take in the objects of a result and the names by which they can be meant."""
+        kind = spec.returns.object
+        if not kind:
+            return
+        things = [[self.things.setdefault((kind, known), Thing()) for known in r.ids] for r in records]
+        for leaf in leaves:
+            if leaf.record < 0 or isinstance(leaf.value, bool) or leaf.value is None:
+                continue
+            for thing in things[leaf.record]:
+                if isinstance(leaf.value, str) and leaf.field in spec.returns.names:
+                    (thing.own if leaf.integrity is Integrity.OWN else thing.others).add(leaf.value)
+                if leaf.integrity is Integrity.OWN and leaf.mute:
+                    thing.measures[leaf.field] = leaf.value
+
+    def _confide(self, records: list[Record]) -> None:
+        shared = [Readers(r.readers) for r in records if r.readers is not None]
+        for readers in shared or [NOBODY]:
+            self.readers = self.readers.join(readers)
+
+    def _now(self, leaves: list[Leaf]) -> None:
+        for leaf in leaves:
+            if leaf.integrity is Integrity.OWN and isinstance(leaf.value, str):
+                for day in dates.when(leaf.value).days:
+                    if day.year is not None:
+                        self.today = date(day.year, day.month, day.day)
+                        for text in self.user.texts:
+                            for said in dates.when(text, self.today).days:
+                                self.user.moments.setdefault(said, USER_WORDS)
+
+    def _shown(self, tool: str, output: Json, leaves: list[Leaf], spec: ToolSpec, records: list[Record]) -> Shown:
+        handles: list[str] = []
+        changed: dict[tuple[str | int, ...], Json] = {}
+        seen = False
+        for leaf in leaves:
+            if leaf.integrity is not Integrity.EXTERNAL or leaf.value is None:
+                continue
+            owner = records[leaf.record].ids if leaf.record >= 0 else ()
+            self._keep(str(leaf.value), tool, leaf.field, f"{spec.returns.object} {owner[0]}" if owner else "")
+            if leaf.mute:
+                continue
+            match self._manner(spec, leaf.field):
+                case Show.HANDLE:
+                    ref = self._hold(leaf.value, tool)
+                    handles.append(ref)
+                    changed[leaf.trail] = {"$ref": ref, "type": "text", "chars": len(str(leaf.value))}
+                case Show.MARK:
+                    seen = True
+                    changed[leaf.trail] = f"<{self.marker}>{leaf.value}</{self.marker}>"
+                case Show.INLINE:
+                    seen = True
+        if seen:
+            self._taint(tool)
+        integrity = Integrity.EXTERNAL if seen else Integrity.OWN
+        content = _replaced(output, (), changed) if changed else output
+        return Shown(content=content, label=Label(integrity, self.readers), handles=tuple(handles))
+
+    def _manner(self, spec: ToolSpec, field_name: str) -> Show:
+        show = spec.returns.show
+        for name, manner in show.items():
+            if name != "*" and listed(field_name, (name,)):
+                return manner
+        return show.get("*", self.show_default)
+
+    def _hold(self, value: Json, tool: str) -> str:
+        ref = f"r{len(self._handles) + 1}"
+        self._handles[ref] = Handle(ref, value, tool)
+        return ref
+
+    def _keep(self, value: str, tool: str, field_name: str, thing: str) -> None:
+        self._outside.append(Outside(value=value, tool=tool, field=field_name, object=thing))
+
+    def _taint(self, source: str) -> None:
+        self.external = True
+        self.sources.add(source)
+
+    # Handles
+
+    def resolve(self, arguments: Json) -> Json:
+        """`arguments` with every handle replaced by what it stands for; `bind` finds its label again by its value.
+
+        Raises:
+            ProvenanceError: a handle that this run does not hold.
+        """
+        if isinstance(arguments, dict):
+            if "$ref" in arguments:
+                return self._held(arguments["$ref"]).value
+            return {k: self.resolve(v) for k, v in arguments.items()}
+        if isinstance(arguments, list):
+            return [self.resolve(v) for v in arguments]
+        return arguments
+
+    def show(self, ref: str) -> str:
+        """What a handle stands for, to be rendered to the user and not to the model."""
+        value = self._held(ref).value
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+
+    def extracted(self, ref: str, value: Json) -> Shown:
+        """Take in a typed value that a quarantined reader got out of a handle. It stays external, and is shown.
+
+        Raises:
+            ProvenanceError: the value could carry a sentence.
+        """
+        held = self._held(ref)
+        leaves = [
+            Leaf(field=f"extract {ref}", value=v, integrity=Integrity.EXTERNAL, record=-1, trail=t) for t, v in _scalars(value, ())
+        ]
+        for leaf in leaves:
+            if not leaf.mute and not _narrow(str(leaf.value)):
+                raise ProvenanceError(f"`extract` of `{ref}` gave text; only numbers, choices, dates and addresses may come out")
+            self._keep(str(leaf.value), held.tool, leaf.field, "")
+        return Shown(content=value, label=Label(Integrity.EXTERNAL, self.readers))
+
+    def _held(self, ref: object) -> Handle:
+        held = self._handles.get(ref) if isinstance(ref, str) else None
+        if held is None:
+            raise ProvenanceError(f"`{str(ref)[:40]}` is no handle of this run")
+        return held
+
+    # Looking things up
+
+    def outside(self, role: Role, value: str) -> bool:
+        """`value` stands in something external that the run took in: typed, or letter by letter in any spelling.
+
+        Generous on purpose: what is found here is believed less.
+        """
+        for item in self._outside[self._indexed :]:
+            self._outside_index.field(item.value, item.where)
+            self._outside_echo += " " + squashed(item.value)
+        self._indexed = len(self._outside)
+        echo = squashed(value)
+        if len(echo) >= ECHO and echo in self._outside_echo:
+            return True
+        return self._outside_index.source(role, value) is not None or folded(value) in self._outside_index.names
+
+    def outside_actionable(self, kind: str, value: str) -> bool:
+        """A link, address or account stands in something external that the run took in."""
+        self.outside(Role.UNKNOWN, "")
+        return self._outside_index.actionable(kind, value)
+
+    def found_in(self, value: str) -> str:
+        """In words: where an external value stands, or that it stands nowhere."""
+        wanted, echo = folded(value), squashed(value)
+        for item in self._outside:
+            if wanted in folded(item.value) or (len(echo) >= ECHO and echo in squashed(item.value)):
+                return f"stands only in {item.where}, which others can write"
+        return "stands in nothing that the user or the service said"
+
+    def means(self, value: str, kind: str, *, exactly: bool) -> bool:
+        """The user's words mean the object of this kind with this id.
+
+        They name the id, or the whole of a name it bears, or (not `exactly`) two adjacent words of a name that only the
+        service or the user can set. A name that others can set must be whole, and no second object may bear it.
+        """
+        if self.ids.names(value, kind):
+            return True
+        thing = self.things.get((kind, value))
+        if thing is None:
+            return False
+        if thing.made:
+            return True
+        if any(self._called(n) for n in thing.own):
+            return True
+        if self._ranked(thing, kind) or (not exactly and any(self._alluded(n) for n in thing.own)):
+            return True
+        return any(self._called(n) and self._unique(n, kind) for n in thing.others)
+
+    def knows(self, value: str, kind: str) -> bool:
+        """An object of this kind with this id was seen, made here, or named by the user."""
+        return (kind, value) in self.things or self.ids.names(value, kind)
+
+    def _called(self, name: str) -> bool:
+        stem = _stem(name)
+        return self.user.phrased(name) or (stem != name and len(words(stem)) > 1 and self.user.phrased(stem))
+
+    def _alluded(self, name: str) -> bool:
+        told = words(_stem(name))
+        couples = [(a, b) for a, b in zip(told, told[1:], strict=False) if not {a, b} <= STOP]
+        if any(self.user.phrased(f"{a} {b}") for a, b in couples):
+            return True
+        return len(told) == 1 and told[0] not in STOP and len(told[0]) > 2 and self.user.phrased(told[0])  # noqa: PLR2004
+
+    def _ranked(self, thing: Thing, kind: str) -> bool:
+        """The user means the largest, newest, cheapest … of a kind, and by its own fields it is this one alone."""
+        nouns = {noun for noun, k in self.nouns.items() if k == kind}
+        for rank in self.user.ranks(nouns):
+            fields, greatest = RANKS[rank]
+            for name in fields & thing.measures.keys():
+                mine = thing.measures[name]
+                all_of = [t.measures[name] for (k, _), t in self.things.items() if k == kind and name in t.measures]
+                comparable = [v for v in all_of if isinstance(v, str) == isinstance(mine, str)]
+                best = max(comparable) if greatest else min(comparable)  # type: ignore[type-var]
+                if mine == best and comparable.count(mine) == 1:
+                    return True
+        return False
+
+    def _unique(self, name: str, kind: str) -> bool:
+        same = folded(name)
+        bearers = [1 for (k, _), t in self.things.items() if k == kind and any(folded(n) == same for n in t.own | t.others)]
+        return len(bearers) == 1
+
+
+def flatten(arguments: Mapping[str, object]) -> list[tuple[str, Scalar]]:
+    """(path, value) of every leaf; lists add no step to a path. Keys of nested objects count as values (`path.*`)."""
+    found: list[tuple[str, Scalar]] = []
+
+    def walk(value: object, path: str) -> None:
+        if isinstance(value, Mapping):
+            for k, v in value.items():
+                walk(v, f"{path}.{k}" if path else k)
+        elif isinstance(value, list | tuple):
+            for v in value:
+                walk(v, path)
+        elif value is None or isinstance(value, bool | int | float | str):
+            found.append((path, value))
+
+    walk(arguments, "")
+    return found
+
+
+def _nouns(specs: Iterable[ToolSpec]) -> dict[str, str]:
+    """word → kind of object, singular and plural, for every kind that a tool returns, writes or takes an id of."""
+    known: set[str] = set()
+    for spec in specs:
+        known |= {spec.returns.object, spec.refers, *(a.kind for a in spec.arguments)}
+    found: dict[str, str] = {}
+    for kind in sorted(known - {""}):
+        last = words(kind)[-1] if words(kind) else kind
+        for noun in {kind, last}:
+            for form in (noun, f"{noun}s", f"{noun}es", f"{noun[:-1]}ies" if noun.endswith("y") else noun):
+                found.setdefault(form, kind)
+    return found
+
+
+def _stem(name: str) -> str:
+    """A file name without its ending."""
+    head, dot, tail = name.rpartition(".")
+    return head if dot and 1 <= len(tail) <= 5 and tail.isalnum() and head else name  # noqa: PLR2004 - .docx
+
+
+def _plain(text: str) -> Leaf:
+    return Leaf(field=".", value=text, integrity=Integrity.EXTERNAL, record=-1, trail=())
+
+
+def _depth(value: object) -> int:
+    deepest, level, layer = 0, 0, [value]
+    while layer and deepest <= MAX_DEPTH:
+        level += 1
+        deepest = level
+        layer = [v for x in layer for v in (x.values() if isinstance(x, dict) else x if isinstance(x, list) else ())]
+    return deepest
+
+
+def _scalars(value: Json, trail: tuple[str | int, ...]) -> list[tuple[tuple[str | int, ...], Scalar]]:
+    if isinstance(value, dict):
+        return [x for k, v in value.items() for x in _scalars(v, (*trail, k))]
+    if isinstance(value, list):
+        return [x for i, v in enumerate(value) for x in _scalars(v, (*trail, i))]
+    return [(trail, value)]
+
+
+def _narrow(value: str) -> bool:
+    """A value of a grammar too narrow for a sentence: an address, an account, a link, one short word."""
+    if kinds.address(value) or (kinds.account(value) and " " not in value):
+        return True
+    return " " not in value.strip() and (kinds.url(value) is not None or len(value) <= 40)  # noqa: PLR2004
+
+
+def _replaced(value: Json, trail: tuple[str | int, ...], changed: Mapping[tuple[str | int, ...], Json]) -> Json:
+    if trail in changed and not isinstance(value, dict | list):
+        return changed[trail]
+    if isinstance(value, dict):
+        return {k: _replaced(v, (*trail, k), changed) for k, v in value.items()}
+    if isinstance(value, list):
+        return [_replaced(v, (*trail, i), changed) for i, v in enumerate(value)]
+    return value
