@@ -350,6 +350,22 @@ def test_raw_http_is_answered_too() -> None:
         assert len(server.requests) == 1
 
 
+def test_a_body_without_a_length_is_refused() -> None:
+    with ModelServer(ScriptedModel([])) as server:
+        port = int(server.url.rpartition(":")[2])
+        for length in ("", "content-length: -1\r\n", "content-length: 99999999\r\n"):
+            with socket.create_connection(("127.0.0.1", port), timeout=10) as client:
+                client.sendall(f"POST {C} HTTP/1.1\r\nhost: x\r\n{length}\r\n".encode())
+                assert client.recv(100).startswith(b"HTTP/1.1 413 ")
+
+
+def test_arguments_that_a_wire_cannot_carry_are_the_scripts_error() -> None:
+    request: dict[str, Any] = {"max_tokens": 9, "messages": [USER]}
+    for stream in (False, True):
+        body = respond(ScriptedModel([Use("price", "{")]), M, request | {"stream": stream})
+        assert "the arguments for `price` are no object" in body["error"]["message"]
+
+
 def test_it_listens_on_loopback_only_and_stops() -> None:
     server = ModelServer(ScriptedModel([]))
     with pytest.raises(RuntimeError, match="not running"):

@@ -18,6 +18,7 @@ from interlock.kernel.errors import CallError
 
 MAX_ARGUMENTS = 1_000_000  # characters of JSON in one call
 TOO_LONG = f"`arguments` have more than {MAX_ARGUMENTS} characters"
+MAX_PROBLEM = 300  # characters; a path in it is made of keys that the model chose
 MAX_ID = 256  # characters; the providers' own ids have fewer than 64
 
 
@@ -70,7 +71,7 @@ def propose(call_id: object, name: object, arguments: object) -> Proposed:
     try:
         return Proposal(id=call_id, name=name, arguments=read_arguments(arguments))
     except CallError as error:
-        return Unreadable(id=call_id, name=name, problem=str(error))
+        return Unreadable(id=call_id, name=name, problem=str(error)[:MAX_PROBLEM])
 
 
 def read_arguments(arguments: object) -> dict[str, Json]:
