@@ -76,7 +76,9 @@ def bind(
     return Binding(
         arguments=bound,
         receivers=frozenset(b.path for b in receiving),
-        unnamed=frozenset(b.path for b in receiving if ledger.user.source(b.role, b.value) is None and not _endorsed(ledger, b)),
+        unnamed=frozenset(
+            b.path for b in receiving if ledger.user.source(b.role, b.value) is None and not _endorsed(ledger, b)
+        ),
         blind=all(b.role is Role.OPTION for b in bound),
     )
 
@@ -109,14 +111,20 @@ def _bound(ledger: Ledger, spec: ToolSpec, argument: Argument, path: str, value:
     )
 
 
-def _judge(ledger: Ledger, argument: Argument, value: Scalar, text: str) -> tuple[Integrity, str | None, tuple[str, ...]]:
+def _judge(
+    ledger: Ledger, argument: Argument, value: Scalar, text: str
+) -> tuple[Integrity, str | None, tuple[str, ...]]:
     """(integrity, where it stands or None, culprits) of one value."""
     role, origins = argument.role, argument.origins
     if isinstance(value, bool) or role is Role.OPTION:
         return Integrity.OWN, "a switch, which decides nothing that matters", ()
     if role in _FREE:
         culprits = _culprits(ledger, argument, text)
-        return (Integrity.EXTERNAL, None, culprits) if culprits else (Integrity.EXTERNAL, "free text without anything to act on", ())
+        return (
+            (Integrity.EXTERNAL, None, culprits)
+            if culprits
+            else (Integrity.EXTERNAL, "free text without anything to act on", ())
+        )
     where = _source(ledger, argument, text)
     if where is not None:
         return where[0], where[1], ()

@@ -19,16 +19,23 @@ _YEAR = r"(?:,?\s+(?P<{0}>\d{{4}}))?"
 _ISO = re.compile(r"(?<!\d)(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _SLASH = re.compile(r"(?<![\d/.-])(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?!\d)")
 _MONTH_FIRST = re.compile(
-    rf"\b{_MONTH.format('m')}\s+(?:the\s+)?{_DAY.format('a')}\b(?:{_UNTIL}{_DAY.format('b')}\b(?!:))?{_YEAR.format('y')}", re.I
+    rf"\b{_MONTH.format('m')}\s+(?:the\s+)?{_DAY.format('a')}\b(?:{_UNTIL}{_DAY.format('b')}\b(?!:))?{_YEAR.format('y')}",
+    re.IGNORECASE,
 )
 _DAY_FIRST = re.compile(
-    rf"\b(?:{_DAY.format('a')}{_UNTIL})?{_DAY.format('b')}\s+(?:of\s+)?{_MONTH.format('m')}\b{_YEAR.format('y')}", re.I
+    rf"\b(?:{_DAY.format('a')}{_UNTIL})?{_DAY.format('b')}\s+(?:of\s+)?{_MONTH.format('m')}\b{_YEAR.format('y')}",
+    re.IGNORECASE,
 )
-_BETWEEN = re.compile(r"^\s*(?:-|–|—|to|until|till|through|thru)\s*(?:the\s+)?$", re.I)
-_CLOCK = re.compile(r"(?<![\d:])(\d{1,2})(?:[:.h](\d{2}))(?::\d{2})?\s*([ap]\.?m\b\.?)?|(?<![\d:.])(\d{1,2})\s*([ap]\.?m\b)", re.I)
+_BETWEEN = re.compile(r"^\s*(?:-|–|—|to|until|till|through|thru)\s*(?:the\s+)?$", re.IGNORECASE)
+_CLOCK = re.compile(
+    r"(?<![\d:])(\d{1,2})(?:[:.h](\d{2}))(?::\d{2})?\s*([ap]\.?m\b\.?)?|(?<![\d:.])(\d{1,2})\s*([ap]\.?m\b)",
+    re.IGNORECASE,
+)
 _RELATIVE = re.compile(
-    r"\b(?:(today|tonight|tomorrow|yesterday)|(?:(next|this|on|last)\s+)?(" + "|".join(_WEEKDAYS) + r")s?|in\s+(\d{1,3}|an?|one|two|three)\s+(day|week)s?)\b",
-    re.I,
+    r"\b(?:(today|tonight|tomorrow|yesterday)|(?:(next|this|on|last)\s+)?("
+    + "|".join(_WEEKDAYS)
+    + r")s?|in\s+(\d{1,3}|an?|one|two|three)\s+(day|week)s?)\b",
+    re.IGNORECASE,
 )
 _SMALL = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}
 MAX_RANGE = 62  # days between the ends of a range whose inner days count as said

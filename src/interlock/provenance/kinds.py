@@ -23,16 +23,22 @@ _DOMAIN = r"[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-
 _ADDRESS = re.compile(rf"{_LOCAL}@{_DOMAIN}")
 _MAILBOX = re.compile(rf"(?:[^<>@,;\"]*<\s*({_ADDRESS.pattern})\s*>|({_ADDRESS.pattern}))")
 _IN_TEXT = re.compile(rf"(?<![\w@])(?:[A-Za-z0-9_][A-Za-z0-9.!#$%&'*+/=?^_`{{|}}~-]*)@{_DOMAIN}(?![\w@-])")
-_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.S)
-_LINK = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|(?<![:\w])//(?=[\w\[]))[^\s<>\"'`|\\^{}]+", re.I)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
+_LINK = re.compile(r"(?:\b[a-z][a-z0-9+.-]{1,20}://|\bwww\.|(?<![:\w])//(?=[\w\[]))[^\s<>\"'`|\\^{}]+", re.IGNORECASE)
 _BARE = re.compile(r"(?<![\w@/.-])(?:[\w-]+\.)+([A-Za-z]{2,24}|xn--[\w-]+)(?::\d+)?(?:[/?#][^\s<>\"'`]*)?(?![\w@-])")
-_ACTIVE = re.compile(r"\b(javascript|data|vbscript|file|mailto|tel|sms|blob|ftp|ssh|intent)\s*:\s*[^\s<>\"'`]{1,200}", re.I)
-_NUMERIC_HOST = re.compile(r"(?<![\w.])(?:\d{1,3}(?:\.\d{1,3}){3}|0x[0-9a-f]{8}|\[[0-9a-f:.]+\])(?::\d+)?/[^\s]*", re.I)
+_ACTIVE = re.compile(
+    r"\b(javascript|data|vbscript|file|mailto|tel|sms|blob|ftp|ssh|intent)\s*:\s*[^\s<>\"'`]{1,200}", re.IGNORECASE
+)
+_NUMERIC_HOST = re.compile(
+    r"(?<![\w.])(?:\d{1,3}(?:\.\d{1,3}){3}|0x[0-9a-f]{8}|\[[0-9a-f:.]+\])(?::\d+)?/[^\s]*", re.IGNORECASE
+)
 _IBAN = re.compile(
-    r"(?<![A-Z0-9])[A-Z]{2}\d{2}[ -]?[A-Z0-9]{4}(?:[ -]?(?=[A-Z]{0,3}\d)[A-Z0-9]{1,4}){2,7}(?![A-Z0-9])", re.I
+    r"(?<![A-Z0-9])[A-Z]{2}\d{2}[ -]?[A-Z0-9]{4}(?:[ -]?(?=[A-Z]{0,3}\d)[A-Z0-9]{1,4}){2,7}(?![A-Z0-9])", re.IGNORECASE
 )
 _IBAN_GROUPS = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -][A-Z0-9]{1,4}){2,8}(?![A-Za-z0-9])")
-_WALLET = re.compile(r"(?<![A-Za-z0-9])(?:0x[0-9a-fA-F]{40}|bc1[a-z0-9]{25,60}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|T[1-9A-HJ-NP-Za-km-z]{33})(?![A-Za-z0-9])")
+_WALLET = re.compile(
+    r"(?<![A-Za-z0-9])(?:0x[0-9a-fA-F]{40}|bc1[a-z0-9]{25,60}|[13][1-9A-HJ-NP-Za-km-z]{25,34}|T[1-9A-HJ-NP-Za-km-z]{33})(?![A-Za-z0-9])"
+)
 _ACCOUNT = re.compile(r"[A-Z0-9]{4,34}")
 _NEXT_SENTENCE = re.compile(r"\.(?=[A-Z][a-z])")
 _PUNCTUATION = ".,;:!?*'\"`’”»)]}>…"
@@ -47,7 +53,9 @@ _GENERIC = frozenset(
     "vip win loan work zone pro name mobi asia museum travel jobs cat tel post arpa test example local internal onion "
     "icu cyou buzz monster quest rest fun bond sbs lol zip mov".split()
 )
-_FILE_ENDINGS = frozenset("md py sh rs pl so ps ml mk cc hs ts js zip mov cab bz gz ai id ms st pm in do la as vi ad cs vb pa sc sql".split())
+_FILE_ENDINGS = frozenset(
+    "md py sh rs pl so ps ml mk cc hs ts js zip mov cab bz gz ai id ms st pm in do la as vi ad cs vb pa sc sql".split()
+)
 
 
 def address(value: str) -> tuple[str, ...] | None:
@@ -74,7 +82,7 @@ def account(value: str) -> tuple[str, ...] | None:
 def url(value: str) -> tuple[str, ...] | None:
     """Host and everything behind it. http and https are one; any other scheme is part of the spelling."""
     raw = value.strip(" ")
-    if not raw or not clean(raw) or any(c in raw for c in " \\<>\"`") or raw.startswith("//"):
+    if not raw or not clean(raw) or any(c in raw for c in ' \\<>"`') or raw.startswith("//"):
         return None
     scheme = ""
     m = _SCHEME.fullmatch(raw)

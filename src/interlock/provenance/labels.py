@@ -75,7 +75,9 @@ def _records(output: Json, where: str) -> Iterator[tuple[tuple[str | int, ...], 
     """(trail, key, record) for each record; the key only where `*` opens a dictionary keyed by names."""
     steps = where.split(".") if where else []
 
-    def walk(value: Json, left: list[str], trail: tuple[str | int, ...], key: str | None) -> Iterator[tuple[tuple[str | int, ...], str | None, Json]]:
+    def walk(
+        value: Json, left: list[str], trail: tuple[str | int, ...], key: str | None
+    ) -> Iterator[tuple[tuple[str | int, ...], str | None, Json]]:
         if left and left[0] == "*" and isinstance(value, dict):
             for k, v in value.items():
                 yield from walk(v, left[1:], (*trail, k), k)
@@ -99,8 +101,10 @@ def _judge(index: int, value: Json, returns: Returns, me: frozenset[str]) -> tup
     for condition in returns.when:
         if _holds(condition, fields, people, me):
             own |= set(condition.fields)
-    ids = tuple(str(fields[f]) for f in returns.id if isinstance(fields.get(f), str | int) and not isinstance(fields[f], bool))
-    readers, writers = people if people else (None, None)
+    ids = tuple(
+        str(fields[f]) for f in returns.id if isinstance(fields.get(f), str | int) and not isinstance(fields[f], bool)
+    )
+    readers, writers = people or (None, None)
     return Record(index=index, ids=ids, readers=readers, writers=writers), frozenset(own)
 
 
@@ -139,7 +143,9 @@ def _holds(
             return any(n in me for n in names)
 
 
-def _leaves(value: Json, returns: Returns, own: frozenset[str], record: int, start: tuple[str | int, ...]) -> Iterator[Leaf]:
+def _leaves(
+    value: Json, returns: Returns, own: frozenset[str], record: int, start: tuple[str | int, ...]
+) -> Iterator[Leaf]:
     stack: list[tuple[Json, str, tuple[str | int, ...]]] = [(value, "", start)]
     while stack:
         item, where, trail = stack.pop()
@@ -165,7 +171,9 @@ def listed(field: str, names: Collection[str]) -> bool:
     return any(field.startswith(f"{n}.") for n in names)
 
 
-def _outside(value: Json, trail: tuple[str | int, ...], inside: set[tuple[str | int, ...]]) -> Iterator[tuple[tuple[str | int, ...], Scalar]]:
+def _outside(
+    value: Json, trail: tuple[str | int, ...], inside: set[tuple[str | int, ...]]
+) -> Iterator[tuple[tuple[str | int, ...], Scalar]]:
     if trail in inside:
         return
     if isinstance(value, dict):

@@ -81,7 +81,12 @@ class Ledger:
     """The provenance of one run. Not thread-safe: `Run` holds the lock."""
 
     def __init__(
-        self, *, tools: Mapping[str, ToolSpec], me: Iterable[str] = (), show: Show = Show.INLINE, marker: str = "external"
+        self,
+        *,
+        tools: Mapping[str, ToolSpec],
+        me: Iterable[str] = (),
+        show: Show = Show.INLINE,
+        marker: str = "external",
     ) -> None:
         self.tools = tools
         self.me = tuple(me)
@@ -174,7 +179,9 @@ class Ledger:
             self._confide(records)
         for leaf in leaves:
             if leaf.integrity is Integrity.OWN and leaf.value is not None and not isinstance(leaf.value, bool):
-                self.own.field(str(leaf.value), f"`{leaf.field}` of `{call.tool}`" if leaf.field != "." else f"`{call.tool}`")
+                self.own.field(
+                    str(leaf.value), f"`{leaf.field}` of `{call.tool}`" if leaf.field != "." else f"`{call.tool}`"
+                )
         return self._shown(call.tool, output, leaves, spec, records)
 
     def _wrote(self, call: Call, spec: ToolSpec, records: list[Record]) -> None:
@@ -212,7 +219,9 @@ class Ledger:
         if leaf.integrity is not Integrity.OWN or leaf.field in spec.returns.id:
             return leaf
         if self._is_touched(leaf, records, spec.returns.object) or self._echoes(leaf.value):
-            return Leaf(field=leaf.field, value=leaf.value, integrity=Integrity.EXTERNAL, record=leaf.record, trail=leaf.trail)
+            return Leaf(
+                field=leaf.field, value=leaf.value, integrity=Integrity.EXTERNAL, record=leaf.record, trail=leaf.trail
+            )
         return leaf
 
     def _is_touched(self, leaf: Leaf, records: list[Record], kind: str) -> bool:
@@ -334,11 +343,14 @@ class Ledger:
         """
         held = self._held(ref)
         leaves = [
-            Leaf(field=f"extract {ref}", value=v, integrity=Integrity.EXTERNAL, record=-1, trail=t) for t, v in _scalars(value, ())
+            Leaf(field=f"extract {ref}", value=v, integrity=Integrity.EXTERNAL, record=-1, trail=t)
+            for t, v in _scalars(value, ())
         ]
         for leaf in leaves:
             if not leaf.mute and not _narrow(str(leaf.value)):
-                raise ProvenanceError(f"`extract` of `{ref}` gave text; only numbers, choices, dates and addresses may come out")
+                raise ProvenanceError(
+                    f"`extract` of `{ref}` gave text; only numbers, choices, dates and addresses may come out"
+                )
             self._keep(str(leaf.value), held.tool, leaf.field, "")
         return Shown(content=value, label=Label(Integrity.EXTERNAL, self.readers))
 
@@ -427,7 +439,9 @@ class Ledger:
 
     def _unique(self, name: str, kind: str) -> bool:
         same = folded(name)
-        bearers = [1 for (k, _), t in self.things.items() if k == kind and any(folded(n) == same for n in t.own | t.others)]
+        bearers = [
+            1 for (k, _), t in self.things.items() if k == kind and any(folded(n) == same for n in t.own | t.others)
+        ]
         return len(bearers) == 1
 
 
@@ -450,7 +464,7 @@ def flatten(arguments: Mapping[str, object]) -> list[tuple[str, Scalar]]:
 
 
 def _nouns(specs: Iterable[ToolSpec]) -> dict[str, str]:
-    """word → kind of object, singular and plural, for every kind that a tool returns, writes or takes an id of."""
+    """Word → kind of object, singular and plural, for every kind that a tool returns, writes or takes an id of."""
     known: set[str] = set()
     for spec in specs:
         known |= {spec.returns.object, spec.refers, *(a.kind for a in spec.arguments)}

@@ -13,7 +13,9 @@ from functools import lru_cache
 
 _WORD = re.compile(r"[^\W_]+")
 _HIDDEN = frozenset({"Cf", "Cc", "Cs", "Co", "Cn", "Zl", "Zp"})
-_QUOTED = re.compile("'([^'\n]{1,300})'|\"([^\"\n]{1,300})\"|`([^`\n]{1,300})`|‘([^’\n]{1,300})’|“([^”\n]{1,300})”|«([^»\n]{1,300})»")
+_QUOTED = re.compile(
+    "'([^'\n]{1,300})'|\"([^\"\n]{1,300})\"|`([^`\n]{1,300})`|‘([^’\n]{1,300})’|“([^”\n]{1,300})”|«([^»\n]{1,300})»"
+)
 _EDGES = "'\"`‘’“”«»()[]{}<>.,;:!?*…"
 
 # Words that every text has: they name nothing and tell nothing.
