@@ -245,13 +245,15 @@ def _explain(detail: ErrorDetails, path: document.Path) -> tuple[str, str]:
         if path and path[-1] == "kind" and isinstance(value, str):
             return f"kind `{value}` is not available yet", "declare the tool as `function`"
         if path == ("version",):
-            return f"version `{value}` is not known", "write `version: 1`"
+            told = f"version `{value}` is not known" if isinstance(value, int) else "`version` must be a number"
+            return told, "write `version: 1`"
         words = re.findall(r"'([^']*)'", str(context.get("expected", "")))
-        return f"`{value}` is no value of `{_key(path)}`", _choice(str(value), words)
+        key = "show" if "show" in path else _key(path)
+        return f"`{value}` is no value of `{key}`", _choice(str(value), words)
     if kind == "string_pattern_mismatch":
         return _mismatch(str(value), path)
     if kind in _TYPES:
-        return f"`{name or 'the manifest'}` must be {_TYPES[kind]}", _shape(kind, path)
+        return f"{f'`{name}`' if name else 'the manifest'} must be {_TYPES[kind]}", _shape(kind, path)
     if kind in {"too_short", "string_too_short"}:
         return f"`{name}` is empty", "name something, or leave the key out"
     if kind == "string_too_long":

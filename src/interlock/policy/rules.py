@@ -174,7 +174,7 @@ def _parse(rule: Rule, obligations: frozenset[str]) -> Rule | list[Problem]:
     if not name:
         problems.append(rule.problem("the rule has no name", 'write `@id("some-name")` before it'))
     elif not _ID.fullmatch(name) or name in _RESERVED_IDS:
-        remedy = "use letters, digits, _ and -, starting with a letter"
+        remedy = "choose another; letters, digits, _ and - are allowed, a letter first"
         problems.append(rule.problem(f"`{name}` cannot be a rule's name", remedy, near=f'"{name}"'))
     if "obliges" in notes:
         problems += _obligations(rule, body, (notes["obliges"] or "").split(","), obligations)
@@ -311,7 +311,8 @@ class _Check:
                     found |= self.tools.members(name)
             elif name not in GROUPS:
                 known = set(self.tools.specs) | (GROUPS if action["op"] == "in" else set())
-                self._add(f"`{name}` is no tool", meant(name, known), near=near)
+                what = "tool" if action["op"] == "==" else "tool and no effect"
+                self._add(f"`{name}` is no {what}", meant(name, known), near=near)
             elif action["op"] == "in":
                 found |= self.tools.members(name)
             else:
@@ -379,8 +380,9 @@ class _Check:
         self._add(f"`context.{field}` never holds `{word}`", remedy, near=f'"{word}"')
 
     def _validate(self, schema: cedarpy.Schema) -> None:
-        for error in cedarpy.validate_policies(self.rule.text, schema).errors:
-            text = re.sub(r"^for policy `[^`]*`, ", "", error.error)
+        errors = [e.error for e in cedarpy.validate_policies(self.rule.text, schema).errors]
+        texts = [re.sub(r"^for policy `[^`]*`, ", "", e) for e in errors]
+        for text in [t for t in texts if t != _NOWHERE] or texts:  # that one follows from any other
             for pattern, message, remedy in _EXPLAINED:
                 if found := re.fullmatch(pattern, text, re.DOTALL):
                     parts = {k: v or "" for k, v in found.groupdict().items()}
@@ -395,6 +397,7 @@ class _Check:
         return World(tool=tool, groups=frozenset({tool, *spec.effect.groups}), arguments=arguments_type(spec.schema))
 
 
+_NOWHERE = "unable to find an applicable action given the policy scope constraints"
 _EXPLAINED: tuple[tuple[str, str, str], ...] = (
     (
         (
@@ -409,6 +412,7 @@ _EXPLAINED: tuple[tuple[str, str, str], ...] = (
         "`{tool}`, to which the rule applies too, has no argument `{word}`",
         "narrow the rule's scope, or ask first: `context.args has {word} && …`",
     ),
+    (_NOWHERE, "the rule never applies: no call has such a principal, action and resource", "change its scope"),
     (r'unrecognized action `Action::"(?P<word>.*)"`', "`{word}` is no tool", "{meant}"),
     (
         r"unrecognized entity type `(?P<word>[^`]*)`",
