@@ -22,16 +22,17 @@ from typing import Final, TypeAlias, assert_never, cast
 
 from interlock.audit.record import Record
 from interlock.kernel.call import Call, Frozen, Json, canonical, digest_of, freeze, thaw
-from interlock.kernel.decide import Facts, MandateState, Request, Resource, decide, decide_approved
+from interlock.kernel.decide import Facts, MandateState, Request, Resource, Rules, decide, decide_approved
 from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Permit, Permitted
 from interlock.kernel.errors import PermitError
 from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers
 from interlock.kernel.spec import Role, ToolSpec
 from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, RunError
 from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
-from interlock.monitor.ports import AgentView, MandateView, Performer, PolicyView, Ports, Tool
+from interlock.monitor.ports import MandateView, Performer, Ports, Tool
 from interlock.monitor.question import Answer, Asked, Question, visible
 from interlock.monitor.run import Kept, Memory, Pending, Run
+from interlock.policy.policy import AgentPolicy, Policy
 from interlock.policy.rules import cedar_args
 from interlock.provenance.bind import Binding, bind
 from interlock.provenance.ledger import Ledger
@@ -111,14 +112,16 @@ class Monitor:
     """Mediates every call of every run under one policy."""
 
     def __init__(
-        self, policy: PolicyView, ports: Ports, *, key: bytes, patience: float = 600.0, remember: int = 1024
+        self, policy: Policy, ports: Ports, *, key: bytes, patience: float = 600.0, remember: int = 1024
     ) -> None:
         """Start, with the posture on record.
 
-        `key` is 32 random bytes; an approval is worth `patience` seconds; `remember` folded conversations stay in memory.
+        `key` is 32 random bytes; an approval is worth `patience` seconds; `remember` is how many folded conversations
+        stay in memory.
 
         Raises:
             MonitorError: a tool that the policy does not have, or a patience that is no time.
+            RuleError: the rules do not parse.
             AuditError: the posture could not be recorded.
         """
         if unknown := sorted(set(ports.tools) - set(policy.tools)):
@@ -126,6 +129,7 @@ class Monitor:
         if not (math.isfinite(patience) and patience > 0):
             raise MonitorError("`patience` must be a number of seconds above 0")
         self._policy = policy
+        self._rules = Rules(policy.rules_text, policy.effects)
         self._ports = ports
         self._mint = Mint(key)
         self._patience = patience
@@ -142,7 +146,7 @@ class Monitor:
         tools = self._ports.tools
         return {
             "policy": self._policy.digest,
-            "rules": sorted(self._policy.rules.ids),
+            "rules": sorted(self._rules.ids),
             "relaxed": sorted(self._policy.relaxed),
             "ports": {
                 name: type(getattr(self._ports, name)).__name__
@@ -282,15 +286,6 @@ class Monitor:
             self._ports.audit.append("endorse", run.id, body)
             return run.ledger.endorse(value, role, kind=kind)
 
-    def extracted(self, run: Run, ref: str, value: Json) -> Json:
-        """Take in what a quarantined reader got out of a handle; what the model may read of it.
-
-        Raises:
-            ProvenanceError: no such handle, or a value that could carry a sentence.
-        """
-        with run.lock:
-            return run.ledger.extracted(ref, self._ports.redact(value)).content
-
     def refuse(self, run: Run, tool: str, why: str) -> Observed:
         """What the model reads of a call that is none: whose name or arguments make no `Call`. On record."""
         words = {"tool": tool[:128], "why": why}
@@ -302,6 +297,32 @@ class Monitor:
             record = {"decision": "forbidden", "rules": [INVALID_RULE], "call": body}
             self._note(run, "decision", record)
         return refusal(Forbidden(digest="", rules=(INVALID_RULE,), why=why))
+
+    # handles
+
+    def reveal(self, run: Run, ref: str, *, to: str) -> str:
+        """The text behind a handle, for somebody other than the model: the user, or a reader without tools.
+
+        Raises:
+            ProvenanceError: this run holds no such handle.
+            AuditError: it could not be recorded; then nothing is revealed.
+        """
+        with run.lock:
+            text = run.ledger.show(ref)
+            self._ports.audit.append("reveal", run.id, {"handle": ref, "to": to})
+            return text
+
+    def extracted(self, run: Run, ref: str, value: Json) -> Json:
+        """Take in a typed value that was read out of a handle; what the model may read of it. It stays external.
+
+        Raises:
+            ProvenanceError: this run holds no such handle, or the value could carry a sentence.
+            AuditError: it could not be recorded; then the model does not read it.
+        """
+        with run.lock:
+            shown = run.ledger.extracted(ref, self._ports.redact(value))
+            self._ports.audit.append("extract", run.id, {"handle": ref, "value": shown.content})
+            return shown.content
 
     # the life of a call
 
@@ -496,7 +517,7 @@ class Monitor:
         if not run.fresh(nonce):
             raise MonitorError("the nonce is no text or was used before; use `secrets.token_hex`")
         ask = decide_approved if approved else decide
-        decision = ask(examined.request, self._policy.rules, self._mint, nonce)
+        decision = ask(examined.request, self._rules, self._mint, nonce)
         if isinstance(decision, Permitted):
             unknown = [due.name for due in decision.obligations if due.name not in self._ports.obligations]
             if unknown:
@@ -835,7 +856,7 @@ class Monitor:
         ledger = Ledger(tools=self._policy.tools, me=(*self._policy.me, *me), show=show)
         return Run(id=run_id, agent=agent, principal=principal, ledger=ledger, memory=memory)
 
-    def _agent(self, run: Run) -> AgentView:
+    def _agent(self, run: Run) -> AgentPolicy:
         return self._policy.agents[run.agent]
 
     def _plan(self, run: Run, *, again: bool = False) -> None:

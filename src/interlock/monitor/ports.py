@@ -6,16 +6,15 @@ Each says what its failing does. It is always the closed thing: a port that rais
 from __future__ import annotations
 
 from collections.abc import Awaitable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from interlock.audit.record import Record
 from interlock.kernel.call import Call, Json
-from interlock.kernel.decide import MandateState, Resource, Rules
+from interlock.kernel.decide import MandateState, Resource
 from interlock.kernel.decision import Obligation, Permit
 from interlock.kernel.labels import Integrity
-from interlock.kernel.spec import Show, ToolSpec
+from interlock.kernel.spec import ToolSpec
 from interlock.monitor.question import Answer, Question
 
 
@@ -126,64 +125,6 @@ class Planner(Protocol):
 
     def plan(self, words: str, tools: Sequence[ToolSpec]) -> MandateView:
         """The effects that `words` ask for."""
-        ...
-
-
-class AgentView(Protocol):
-    """What the policy says of one agent."""
-
-    @property
-    def tools(self) -> AbstractSet[str]:
-        """The tools it has."""
-        ...
-
-    @property
-    def mandate(self) -> str:
-        """`lexical`: planned from the user's words; `required`: the application fixes it; `none`."""
-        ...
-
-    @property
-    def show(self) -> Show:
-        """How external content reaches its model, unless a tool says otherwise."""
-        ...
-
-
-class PolicyView(Protocol):
-    """What the monitor reads of `policy.load.Policy`."""
-
-    @property
-    def tools(self) -> Mapping[str, ToolSpec]:
-        """Every tool of the manifest."""
-        ...
-
-    @property
-    def agents(self) -> Mapping[str, AgentView]:
-        """Every agent of the manifest."""
-        ...
-
-    @property
-    def me(self) -> Sequence[str]:
-        """Values that mean the user."""
-        ...
-
-    @property
-    def rules(self) -> Rules:
-        """The parsed rules."""
-        ...
-
-    @property
-    def relaxed(self) -> Sequence[str]:
-        """Shipped rules that are switched off."""
-        ...
-
-    @property
-    def digest(self) -> str:
-        """What stands for manifest and rules."""
-        ...
-
-    @property
-    def args_used(self) -> frozenset[str]:
-        """Names of arguments that some rule looks at."""
         ...
 
 
