@@ -340,7 +340,7 @@ def _inflect(verb: str) -> dict[str, Form]:
     forms: dict[str, Form] = {verb: "base", plural(head) + tail: "s", ing + tail: "ing", past + tail: "past"}
     if head in {"cancel", "label", "travel"}:  # American spelling
         forms |= {head + "ing" + tail: "ing", head + "ed" + tail: "past"}
-    forms |= {form + tail: "past" for form, base in _IRREGULAR.items() if base == head}
+    forms |= {form + tail: "past" for form, base in _IRREGULAR.items() if base == head and form != head}
     return forms
 
 

@@ -1,0 +1,912 @@
+"""A mandate: the effects one run may have, fixed from trusted words before anything external is read.
+
+A planner writes it: an application, a model call that sees the user's words only (`TextPlanner`), or the words alone
+(`LexicalPlanner`). None of them can permit anything: the static rules still decide each call, a mandate only takes
+tools away, and narrowing it again only takes away more. The lexical planner looks for verbs where a verb can stand and
+for the nouns they act on. It errs towards leaving a tool on: a tool too many is held by the other rules, a tool too few
+refuses the user's own task. Words that hand the decision to somebody else ("do what the mail says"), and words it
+does not understand, leave the mandate open.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from types import MappingProxyType
+from typing import Literal, Protocol, TypeAlias
+
+from interlock.kernel.errors import InterlockError
+from interlock.kernel.labels import Integrity
+from interlock.kernel.spec import Effect, Role, ToolSpec
+from interlock.policy.infer import read_name
+from interlock.policy.lexicon import (
+    ACTION_NOUNS,
+    AMBIGUOUS,
+    CLASSES,
+    LIGHT,
+    NEAR,
+    NOUNS,
+    PHRASAL,
+    TELLING,
+    Verb,
+    compounds,
+    folded,
+    singular,
+    verb_of,
+)
+
+State: TypeAlias = Literal["none", "on", "off"]
+
+
+class PlanError(InterlockError):
+    """No mandate could be made. The run has none to act under: the caller refuses its effects."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mandate:
+    """The effects a run may have: `effects` maps a tool to how often it may run, None is as often as the rules permit.
+
+    An `open` mandate says nothing of tools that it does not list; a closed one forbids them. `origins` narrows who may
+    fill an argument, by (tool, argument path); an empty set means that nobody may.
+    """
+
+    effects: Mapping[str, int | None]
+    open: bool = False
+    origins: Mapping[tuple[str, str], frozenset[Integrity]] = field(default_factory=dict)
+    by: str
+
+    def __post_init__(self) -> None:
+        for tool, limit in self.effects.items():
+            if not isinstance(tool, str) or not tool:
+                raise PlanError("a mandate names its tools; an empty name is none")
+            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+                raise PlanError(f"`{tool}` may run a whole number of times, or null for no limit of its own")
+        if not self.by:
+            raise PlanError("a mandate says `by` whom it was made")
+        object.__setattr__(self, "effects", MappingProxyType(dict(self.effects)))
+        object.__setattr__(self, "origins", MappingProxyType({k: frozenset(v) for k, v in self.origins.items()}))
+
+    def state(self, tool: str, used: int) -> State:
+        """Whether `tool` may run once more after `used` runs; `none` where this mandate has no say."""
+        if tool in self.effects:
+            limit = self.effects[tool]
+            return "on" if limit is None or used < limit else "off"
+        return "none" if self.open else "off"
+
+    def narrow(self, other: Mandate) -> Mandate:
+        """What both permit: never a tool, a repetition or an origin more than either."""
+        tools = {t for t in (*self.effects, *other.effects) if self._speaks(t) and other._speaks(t)}
+        origins = dict(self.origins)
+        for key, allowed in other.origins.items():
+            origins[key] = origins.get(key, allowed) & allowed
+        return Mandate(
+            effects={t: _least(self.effects.get(t), other.effects.get(t)) for t in sorted(tools)},
+            open=self.open and other.open,
+            origins=origins,
+            by=self.by if self.by == other.by else f"{self.by}, {other.by}",
+        )
+
+    def _speaks(self, tool: str) -> bool:
+        return self.open or tool in self.effects
+
+
+def _least(a: int | None, b: int | None) -> int | None:
+    return a if b is None else b if a is None else min(a, b)
+
+
+class Planner(Protocol):
+    """Makes a mandate from trusted text alone."""
+
+    def plan(self, words: str, tools: Sequence[ToolSpec]) -> Mandate:
+        """The effects that `words` ask for, among `tools`."""
+
+
+# what the words say
+
+_TOKEN = re.compile(
+    r"""
+      (?P<url>\b(?:https?://|www\.)[^\s"'<>)]+)
+    | (?P<mail>[\w.+-]+@[\w-]+(?:\.[\w-]+)+)
+    | (?P<host>\b(?:[\w-]+\.)+(?:com|org|net|io|dev|app|ai|uk|de|fr|eu|info|edu|gov|example|test)\b(?:/[^\s"'<>)]*)?)
+    | (?P<money>[$€£]\s?\d[\d.,]*|\b\d[\d.,]*\s?(?:[$€£]|(?:euros?|dollars?|pounds?|eur|usd|gbp|chf|bucks|francs?)\b))
+    | (?P<quote>"[^"\n]{0,400}"|(?<!\w)'[^'\n]{1,200}'(?!\w))
+    | (?P<file>\b[\w-]+\.[A-Za-z][A-Za-z0-9]{1,4}\b)
+    | (?P<at>[@\#][\w-]+)
+    | (?P<number>\d[\w.,:/-]*)
+    | (?P<word>[^\W\d]+(?:['-][^\W\d]+)*)
+    | (?P<end>[.?!;\n]+)
+    | (?P<stop>[,:()]|-{1,2}|[–—])
+    """,
+    re.VERBOSE,
+)
+_KINDS_OF_OBJECTS = {"url": "page", "host": "page", "mail": "person", "money": "money", "file": "file"}
+
+
+def _set(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+_DETERMINERS = _set(
+    "the a an my your our his her their its this that these those each every all any some no another last next latest "
+    "new old first second other previous current recent upcoming own same both such most more which what whose"
+)
+_OBJECT_STARTS = _set(
+    "the a an my your our his her their its this that these those each every all any some it them him me us another "
+    "everyone everybody something anything everything two three one both whatever up down out new off to"
+)
+_PREPOSITIONS = _set("of in on about from for with by at into per via as onto during after before since under over within")
+_TOPICS = _set("about regarding concerning re that because since saying asking telling stating titled called named with "
+               "who whose which mentioning explaining when while if unless after before until than like")  # fmt: skip
+_SUBJECTS = _set("i we they he she it people who which")
+_FILLERS = _set(
+    "please also then and but so ok okay hi hello hey thanks now first firstly secondly finally next well just kindly "
+    "lastly afterwards otherwise therefore maybe perhaps additionally furthermore after that or plus besides if not yes "
+    "quickly immediately still already again always automatically dear team assistant there simply only directly"
+)
+_WH = _set("what who whom whose which when where why how what's who's where's when's how's whats")
+_AUX = _set("is are was were am does did has had isn't aren't wasn't doesn't didn't hasn't haven't do have")
+_MODALS = _set("can could would will should may might shall must can't couldn't won't wouldn't")
+_CAUSES = _set("have get want need needs wants like be gets getting having wanted ensure must should prefer love being see")
+_NOT = _set("don't not never without dont cannot rather instead avoid stop refrain doesn't shouldn't mustn't won't nor")
+_GERUND_AFTER = _set("mind start try consider by and then finish keep about appreciate suggest after me you of for")
+_BREAKS = _set("and then but or plus also")
+_NOUNISH_NEXT = _set(
+    "is was were are has had from about history status of details number confirmation address info balance name id "
+    "count list said says titled"
+)
+_BEFORE_TO = _set(
+    "want need like have has going love able you please try wish remember forget ask asked possible going supposed how "
+    "ready prefer hope plan planning order him her them me us due wants needs like way time sure chance happy glad ought"
+)
+_READS_WITH_EFFECT = _set("get load track list print import export browse help see")
+_PAGE_WORDS = _set("online internet google research wikipedia web")
+_POLES: Mapping[str, tuple[str, int]] = {
+    verb: (axis, sign)
+    for axis, plus, minus in (
+        ("power", "turn_on switch_on enable activate start play resume turn_up put_on unmute",
+         "turn_off switch_off shut_off disable deactivate stop pause turn_down shut_down mute cut_off"),
+        ("door", "lock close shut", "unlock open"),
+        ("alarm", "arm", "disarm"),
+        ("answer", "approve accept grant agree confirm okay ok sign_off allow authorize authorise endorse",
+         "reject decline deny refuse turn_down veto dismiss"),
+        ("follow", "follow subscribe like", "unfollow unsubscribe unlike"),
+        ("block", "block ban freeze", "unblock unban unfreeze"),
+        ("presence", "add invite create book reserve", "remove kick delete cancel kick_out uninvite terminate"),
+        ("share", "share publish", "unshare unpublish revoke"),
+    )
+    for verbs, sign in ((plus, 1), (minus, -1))
+    for verb in verbs.split()
+}  # fmt: skip
+
+# What a request of one class also needs tools of another class for; only where the object fits.
+_ALSO: Mapping[str, frozenset[str]] = {
+    "send": _set("reply forward post share pay refund invite upload respond request"),
+    "reply": _set("send post"),
+    "forward": _set("send share"),
+    "create": _set("add book post send share upload request update execute like"),
+    "add": _set("update share invite book create post"),
+    "update": _set("add create control auth pay share request respond"),
+    "delete": _set("update control respond"),
+    "share": _set("send invite post upload update"),
+    "invite": _set("share add create update send book"),
+    "pay": _set("create update book request refund"),
+    "buy": _set("pay add book create request"),
+    "refund": _set("pay request delete create"),
+    "book": _set("create buy add update request invite"),
+    "post": _set("send create upload share add"),
+    "upload": _set("post create share send add"),
+    "execute": _set("control create update post"),
+    "control": _set("update execute delete"),
+    "auth": _set("update create"),
+    "respond": _set("update send"),
+    "like": _set("post create"),
+    "request": _set("create book send buy"),
+}
+_MESSAGING = _set("email message dm letter")
+_PEOPLE = _set("person employee")
+_ABOUT_PEOPLE = _set("invite add delete share like")
+
+_IDIOMS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
+    (trigger, re.compile(pattern, re.IGNORECASE), instead)
+    for trigger, pattern, instead in (
+        ("let", r"\blet (?:me|us) know\b", "tell_me"),
+        ("let", r"\blet ((?:[^\s,.]+ ){1,5}?)know\b", r"inform \1"),
+        ("forget", r"\bdon'?t let (?:me|us) forget(?: to)?\b", "create a reminder that"),
+        ("forget", r"\b(?:do not|don'?t|never) forget(?: to| about)?\b", "please"),
+        ("remind", r"\bremind (?:me|us|myself)\b", "create a reminder that"),
+        ("fail", r"\b(?:do not|don'?t) (?:fail|hesitate|neglect) to\b", "please"),
+        ("favo", r"\bdo me a favou?r\b(?: and)?", "please"),
+        ("tell", r"\b(?:tell|post|announce|say|shout) (?:it )?(?:to )?(?:the (?:whole )?world|(?:my|our) (?:followers|fans)|the internet)\b", "publish a post"),
+        ("me", r"\b(?:tell|brief|show|give|read|walk|remind) me (?:about|what|who|when|where|which|how|whether|if|why|through)\b", "tell_me what"),
+        ("tell me", r"\btell me\b", "tell_me"),
+        ("show me", r"\bshow me\b", "show_me"),
+        ("get rid", r"\bget(?:ting)? rid of\b", "remove"),
+        ("up to date", r"\bbring (.{1,60}?) up to date\b", r"update \1"),
+        ("line", r"\b(?:drop|shoot|send|write|leave)((?: [^\s,.]+){1,4}?) an? (?:quick |short |brief |little )?(?:line|note)\b", r"message \1"),
+        ("heads", r"\bgive((?: [^\s,.]+){1,4}?) an? (?:quick )?heads[- ]?up\b", r"inform \1"),
+        ("shout", r"\bgive((?: [^\s,.]+){1,4}?) an? (?:quick )?shout\b", r"inform \1"),
+        ("loop", r"\b(?:loop|keep)((?: [^\s,.]+){1,4}?) in(?: the loop)?\b", r"inform \1"),
+        ("posted", r"\bkeep((?: [^\s,.]+){1,4}?) (?:posted|informed|updated)\b", r"inform \1"),
+        ("wish", r"\bwish((?: [^\s,.]+){1,3}?) (?:a )?(?:happy|merry|good|all)\b", r"message \1"),
+        ("say", r"\bsay (?:hi|hello|thanks|thank you|sorry|goodbye) to\b", "message"),
+        ("calendar", r"\b(?:put|add|get|pop|stick|pencil|enter|place|save|block|throw|mark|note)\b(.{0,120}?)\b(?:on|in|into|to|onto) (?:my|our|the|his|her|their|\w+'s) (?:\w+ )?calendars?\b", r"create event \1"),
+        ("diary", r"\b(?:put|add|pencil|enter|note)\b(.{0,120}?)\b(?:on|in|into|to) (?:my|our|the) diary\b", r"create event \1"),
+        ("block", r"\bblock (?:off |out )?((?:\S+ ){0,4}?(?:hours?|minutes?|time|morning|afternoon|evening|day|slot)s?)\b", r"create event \1"),
+        ("put in for", r"\bput in for\b", "request"),
+        ("on file", r"\b(?:put|place) (.{1,60}?) on file\b", r"save \1"),
+        ("back", r"\b(?:send|ship|give|bring|take|post) ((?:[^\s,.]+ ){0,3}?)back\b(?! to me)", r"return \1"),
+        ("sure", r"\b(?:be|make|making) (?:sure|certain)\b", "ensure"),
+        ("see to it", r"\bsee to it\b", "ensure"),
+        ("ensure", r"\bensure(?: that)? ((?:[^\s,.]+ ){1,6}?)(?:gets|receives|knows|hears|sees|(?:is|are) (?:informed|told|notified|aware)|get|receive|know|hear|finds out|learns)\b", r"send \1"),
+        ("ensure", r"\bensure(?: that)? ((?:[^\s,.]+ ){1,6}?)(?:is|are) (?:turned |switched )?(on|off)\b", r"turn_\2 \1"),
+        ("ensure", r"\bensure (?:that |to )?(?:you )?", "ensure "),
+    )
+)  # fmt: skip
+
+# The user hands the decision to somebody else's words, or to nobody's.
+_DELEGATES = re.compile(
+    r"""
+      \b(?:do|execute|perform|carry\ out|apply|make|give\s\w+|send|pay|follow)\s+
+        (?:exactly\s+|just\s+|all\s+of\s+|all\s+|everything\s+|anything\s+)?
+        (?:what(?:ever|soever)?|everything|anything|all|as)\b
+        .{0,60}?\b(?:says?|said|asks?|asked|wants?|wanted|requests?|requested|requires?|required|instructs?|instructed|tells?|told|
+        needs?|needed|necessary|written|describes?|described|lists?|listed|states?|stated|specif\w+|suggests?|suggested|recommends?|
+        demands?|mentions?|mentioned|tasks?|in\ there|in\ it|on\ it)\b
+    | \bfollow\w*\s+(?:(?!up\b)[^\s.?!]+\s+){0,6}?(?:instructions?|steps?|directions?|guide(?:lines)?|procedures?|checklists?|recipes?|
+        runbooks?|playbooks?|advice|orders|plan|manual|recommendations?|tutorial|how-?to|readme|protocol)\b
+    | \b(?:carry\ out|execute|complete|perform|do|finish|work\ (?:through|on|off)|go\ through|handle|process|tackle|implement|address|
+        act\ on|take\ care\ of|fulfil\w*|resolve|get\ through|run\ through|knock\ out|clear)\s+
+        (?:(?:all|the|every|my|our|any|each|everything|of|these|those|his|her|their|open|pending|remaining|whatever|what's|outstanding|
+        oldest|next|latest|first|assigned|following|single|is|are|on|in|new|unread|top)\s+){0,6}
+        (?:tasks?|to-?do(?:s|\ list|\ items?)?|todos?|action\ items?|requests?|instructions?|items?|steps?|chores?|errands?|asks?|
+        list|assignments?|backlog|queue|requirements?)\b(?!\s+(?:called|named|titled|for)\b)
+    | \btake\s+care\s+of\b | \bdeal\s+with\b | \bsee\s+to\b(?!\s+it) | \bact\s+(?:on|upon|accordingly)\b
+    | \b(?:handle|manage|triage|sort\ out|look\ after|attend\ to|process|action)\s+(?:it|this|that|them|everything|all|my|the|our|any|each|every|
+        anything|whatever|these|those|his|her|their|oldest)\b
+    | \b(?:work|go|run)\s+(?:through|off)\s+(?:my|the|our|all|every)\b.{0,60}\band\s+(?:do|act|take|handle|react|respond|reply|sort)\b
+    | \b(?:take|do)\s+(?:all\s+|the\s+|any\s+|whatever\s+)*(?:necessary|appropriate|required|needed|needful|suitable|right)\b
+    | \b(?:whatever|what)\s+(?:else\s+)?(?:is|it)\s+(?:needed|necessary|required|takes)\b
+    | \bwhatever\s+(?:\w+\s+){1,3}(?:says?|asks?|wants?|needs?|requires?|tells?|requests?|suggests?)\b
+    | \bas\s+(?:instructed|requested|described|asked|told|explained|specified|outlined|suggested|recommended|directed)\s+(?:in|by|on|there|at)\b
+    | \baccording\s+to\s+(?:(?:the|her|his|their|its|all)\s+)?(?:instructions?|steps|directions|procedure|guide|runbook|checklist|plan|readme)\b
+    | \b(?:make|apply|implement)\s+(?:(?:all|the|those|these|any|his|her|their|its)\s+){0,3}(?:requested|suggested|necessary|needed|required|recommended|
+        proposed)\b
+    | \buse\s+your\s+(?:own\s+|best\s+)*judge?ment\b | \bmake\s+it\s+happen\b | \bdo\s+your\s+thing\b | \bsort\s+(?:it|this|that|everything)\s+out\b
+    | \b(?:do|get)\s+(?:it|that|this|so|them|everything)\s*(?:all\s+)?(?:done|for\s+me)?\s*(?:$|[.!,;])
+    | \b(?:comply|go\s+along)\s+with\b | \bgrant\s+(?:\w+\s+){0,4}(?:wish|wishes)\b
+    | \b(?:react|respond)\s+(?:to\s+\w+\s+)?(?:accordingly|appropriately|as\s+needed)\b
+    | \b(?:do|execute|run)\s+(?:the\s+)?(?:things?|stuff|work|jobs?)\s+(?:listed|described|written|mentioned|in|on|from)\b
+    """,
+    re.VERBOSE,
+)
+_REQUEST = re.compile(
+    r"\b(?:can|could|would|will|can't|couldn't|won't)\s+(?:you|we|u|someone|somebody|it\s+be\s+possible)\b"
+    r"|\b(?:can|could|may)\s+i\s+(?:please\s+)?(?:get|have|ask|book|order|cancel|return|change|request|reserve|pay|buy|add|move|"
+    r"schedule|also|swap|update|reschedule|send)\b|\bshall\s+we\b|\bare\s+you\s+able\b|\bis\s+it\s+possible\b|\bwould\s+it\s+be\s+possible\b"
+    r"|\bis\s+there\s+(?:a\s+way|any\s+way|any\s+chance|a\s+chance)\b|\bany\s+chance\b|\bdo\s+you\s+(?:mind|think\s+you)\b|\bhow\s+about\b"
+    r"|\bwhat\s+about\b|\bwhy\s+(?:don't\s+(?:you|we)|not)\b|\bmind\b|\bplease\b"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Token:
+    kind: str
+    word: str  # lower case; compound nouns and phrasal verbs joined
+    proper: bool = False  # capitalised inside a sentence: a name
+    form: Verb | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Wanted:
+    """One thing that the words ask for."""
+
+    verb: str
+    classes: frozenset[str]
+    head: frozenset[str]  # classes of what is acted on
+    place: frozenset[str]  # classes of where it goes or stands
+    words: frozenset[str]  # the words of both
+    exact: bool = False  # only for tools with this very verb
+    light: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What the words say, before any tool is looked at."""
+
+    wanted: tuple[_Wanted, ...]
+    nouns: frozenset[str]  # of everything that was said
+    words: frozenset[str]
+    pages: bool  # something is to be read from the web
+    open: bool
+    understood: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tool:
+    """One effect tool, as its name reads."""
+
+    verbs: frozenset[str]
+    classes: frozenset[str]
+    objects: frozenset[str]  # classes of nouns
+    heads: frozenset[str]  # of those, what is acted on
+    words: frozenset[str]
+    near: frozenset[str]
+
+
+def _tokens(text: str) -> Iterator[list[_Token]]:
+    """The sentences of `text`."""
+    sentence: list[_Token] = []
+    for match in _TOKEN.finditer(text):
+        kind, said = match.lastgroup or "", match[0]
+        if kind == "end":
+            if sentence:
+                yield [*sentence, _Token(kind="end", word="?" if "?" in said else ".")]
+            sentence = []
+        else:
+            proper = kind == "word" and said[0].isupper() and bool(sentence) and said != "I" and not said.startswith("I'")
+            sentence.append(_Token(kind=kind, word=said.lower(), proper=proper))
+    if sentence:
+        yield [*sentence, _Token(kind="end", word=".")]
+
+
+_ALWAYS_PARTICLES = _set("up down out off back away forward rid")
+_INSEPARABLE = _set("get write text email message check go ask reach follow touch")
+_AFTER_PARTICLE = _set("please in at for now and then when if while tonight today tomorrow")
+_MAX_BETWEEN = 6  # words between a verb and its particle
+
+
+def _joined(sentence: list[_Token]) -> list[_Token]:
+    """`sentence` with compound nouns and phrasal verbs joined, and every word read as a verb where it is one."""
+    words = [t.word if t.kind == "word" else f"\0{i}" for i, t in enumerate(sentence)]
+    out: list[_Token] = []
+    i = 0
+    for word in compounds(words):
+        size = 1 if word.startswith("\0") or words[i] == word else word.count("_") + 1
+        size = size if "_".join(words[i : i + size]) == word else 1
+        first = sentence[i]
+        out.append(first if size == 1 else _Token(kind="word", word=word))
+        i += size
+    gone: set[int] = set()
+    for i, token in enumerate(out):
+        form = verb_of(token.word) if token.kind == "word" and i not in gone else None
+        if form is None:
+            continue
+        particles = PHRASAL.get(form.lemma)
+        if particles and (j := _particle(out, i, form.lemma, particles)):
+            form = Verb(particles[out[j].word], form.form)
+            gone.add(j)
+        out[i] = _Token(kind="word", word=token.word, proper=token.proper, form=form)
+    return [t for i, t in enumerate(out) if i not in gone]
+
+
+def _particle(tokens: Sequence[_Token], at: int, verb: str, particles: Mapping[str, str]) -> int:
+    """Where the particle of the verb at `at` stands; 0 for nowhere."""
+    for j in range(at + 1, min(at + 2 + _MAX_BETWEEN, len(tokens))):
+        token = tokens[j]
+        if token.kind in {"end", "stop"} or token.word in _BREAKS:
+            return 0
+        if token.word in particles:
+            if j == at + 1:
+                # `write to Bob`, but `write to the file`: a preposition that follows at once is one with its verb
+                return j
+            after = tokens[j + 1] if j + 1 < len(tokens) else None
+            ends = after is None or after.kind in {"end", "stop"} or after.word in _AFTER_PARTICLE
+            if verb not in _INSEPARABLE and (token.word in _ALWAYS_PARTICLES or ends):
+                return j
+            return 0
+    return 0
+
+
+class _Reader:
+    """Reads words with the verbs that the tools at hand are named by."""
+
+    def __init__(self, verbs: frozenset[str]) -> None:
+        self._verbs = verbs
+
+    def read(self, words: str) -> _Read:
+        text = folded(words)
+        low = text.lower()
+        for trigger, pattern, instead in _IDIOMS:
+            if trigger in low:
+                text = pattern.sub(instead, text)
+                low = text.lower()
+        wanted: list[_Wanted] = []
+        nouns: set[str] = set()
+        plain: set[str] = set()
+        pages = opened = understood = False
+        foreign = False
+        for raw in _tokens(text):
+            tokens = _joined(raw)
+            for t in tokens:
+                nouns |= _classes_of(t)
+                plain.add(singular(t.word))
+            pages = pages or any("page" in _classes_of(t) or t.word in _PAGE_WORDS for t in tokens)
+            asked, reads, info = self._sentence(tokens)
+            if asked or not info:
+                said = " ".join(t.word for t in raw if t.kind != "quote").lower()
+                opened = opened or bool(_DELEGATES.search(said))
+            wanted += asked
+            known = bool(asked) or reads or info
+            understood = understood or known
+            foreign = foreign or (not known and _foreign(tokens))
+        return _Read(
+            wanted=tuple(wanted),
+            nouns=frozenset(nouns),
+            words=frozenset(plain),
+            pages=pages,
+            open=opened or foreign,
+            understood=understood,
+        )
+
+    def _sentence(self, tokens: Sequence[_Token]) -> tuple[list[_Wanted], bool, bool]:
+        """What a sentence asks for, whether it asks to read, whether it is a question of fact."""
+        info = _question(tokens)
+        question = info
+        verbs: list[tuple[int, str, bool]] = []  # position, verb, passive
+        reads = cause = subordinate = False
+        for i, token in enumerate(tokens):
+            if token.kind == "stop" or token.word in _BREAKS:
+                if (info or subordinate) and _commands(tokens, i + 1):
+                    info = subordinate = False
+                if token.kind == "stop" or token.word in {"then", "but"}:
+                    cause = False
+                continue
+            if token.word in _CAUSES:
+                cause = True
+            if token.word in _WH | {"whether", "if"} and (reads or cause) and i and not verbs_since(verbs, i):
+                subordinate = reads
+            verb = self._verb(tokens, i, cause=cause)
+            if verb is None or info or subordinate:
+                continue
+            passive = token.form is not None and token.form.form == "past"
+            if _reading(verb):
+                reads = True
+                cause = False
+                if verb in self._verbs:
+                    verbs.append((i, verb, False))
+                continue
+            verbs.append((i, verb, passive))
+            if not passive and verb not in _CAUSES:
+                cause = reads = False
+        asked = []
+        for n, (i, verb, passive) in enumerate(verbs):
+            until = verbs[n + 1][0] if n + 1 < len(verbs) else len(tokens)
+            before = verbs[n - 1][0] + 1 if n else 0
+            region = [*tokens[before:i], *tokens[i + 1 : until]] if passive else tokens[i + 1 : until]
+            found = _wanted(verb, region)
+            if found is not None:
+                asked.append(found)
+        return asked, reads or any(_reading(v) for _, v, _ in verbs), question
+
+    def _verb(self, tokens: Sequence[_Token], i: int, *, cause: bool) -> str | None:
+        """The verb at `i`, if it can be one that asks for something."""
+        token = tokens[i]
+        if token.kind != "word" or token.proper:
+            return None
+        before = _before(tokens, i)
+        after = tokens[i + 1] if i + 1 < len(tokens) else None
+        form = token.form
+        if form is None:
+            if token.word in self._verbs:
+                form = Verb(token.word, "base")
+            else:
+                return _unknown_verb(tokens, i)
+        if _negated(tokens, i):
+            return None
+        starts = before is None or before.kind in {"stop"}
+        previous = before.word if before is not None else ""
+        if form.form == "s":
+            return form.lemma if form.lemma in {"want", "need"} and previous not in _DETERMINERS else None
+        if previous in _DETERMINERS and previous != "that":
+            return None
+        if form.form == "past":
+            return form.lemma if cause and previous not in _PREPOSITIONS else None
+        if form.form == "ing":
+            noun = token.word in NOUNS or token.word in {"meeting", "building", "morning", "evening", "during"}
+            led = starts or previous in _GERUND_AFTER
+            return form.lemma if led and not noun and after is not None and after.kind != "end" else None
+        if form.lemma in AMBIGUOUS or (form.lemma not in CLASSES and token.word not in self._verbs):
+            return form.lemma if self._stands(tokens, i, previous, starts=starts, after=after) else None
+        if previous in _SUBJECTS and not (previous == "i" and _asks_leave(tokens, i)) and form.lemma not in {"want", "need"}:
+            return None
+        if previous == "that" and not cause:
+            return None
+        return form.lemma
+
+    def _stands(
+        self, tokens: Sequence[_Token], i: int, previous: str, *, starts: bool, after: _Token | None
+    ) -> bool:
+        """A word that is also a noun stands where a verb stands."""
+        if after is None or after.kind == "end" and not starts:
+            return previous in {"to", "please", "and", "then", "you"} and after is not None
+        if after.word in _NOUNISH_NEXT or previous in _PREPOSITIONS:
+            return False
+        if starts or previous in _MODALS or previous in {"please", "you", "we", "and", "then", "or", "let's", "ensure", "just", "but", "not", "also", "now", "u", "kindly", "first"}:
+            if previous in {"and", "or"} and after.kind == "word" and not _object(after):
+                return self._coordinated(tokens, i)
+            return True
+        if previous == "to":
+            two = tokens[i - 2].word if i > 1 else ""
+            return two in _BEFORE_TO or i == 1 or (after.kind != "stop" and _object(after))
+        return previous == "i" and _asks_leave(tokens, i)
+
+    def _coordinated(self, tokens: Sequence[_Token], i: int) -> bool:
+        """`find it and email Bob`, but not `mails and text files`: what stands before `and` was a verb's clause."""
+        first = next((t for t in tokens if t.word not in _FILLERS), None)
+        return first is not None and (first.form is not None or first.word in _MODALS or first.word in {"i", "i'd"})
+
+
+def verbs_since(verbs: Sequence[tuple[int, str, bool]], at: int) -> bool:
+    """An effect was asked for right before `at`: what follows is its object, not a question."""
+    return bool(verbs) and verbs[-1][0] == at - 1
+
+
+def _before(tokens: Sequence[_Token], i: int) -> _Token | None:
+    """The token before `i` that is no filler word."""
+    j = i - 1
+    while j >= 0 and (tokens[j].word in _FILLERS - {"and", "or", "but", "not", "please", "then"} or tokens[j].word.endswith("ly")):
+        j -= 1
+    while j >= 0 and tokens[j].word == "please" and j and tokens[j - 1].kind != "stop":
+        j -= 1
+    return tokens[j] if j >= 0 else None
+
+
+def _object(token: _Token) -> bool:
+    """`token` can begin the object of a verb."""
+    return token.kind in {"mail", "quote", "at", "money", "number", "url", "file", "host"} or token.proper or token.word in _OBJECT_STARTS
+
+
+def _negated(tokens: Sequence[_Token], i: int) -> bool:
+    near = [t.word for t in tokens[max(0, i - 3) : i]]
+    for back, word in enumerate(reversed(near)):
+        if word in {",", "and", "but", "then"}:
+            return False
+        if word in {"without", "avoid", "stop", "instead", "rather"}:
+            return True
+        if word in _NOT and back < 2:  # noqa: PLR2004 - `do not ever send`
+            return True
+    return False
+
+
+def _asks_leave(tokens: Sequence[_Token], i: int) -> bool:
+    return any(t.word in {"can", "could", "may"} for t in tokens[max(0, i - 3) : i])
+
+
+def _reading(verb: str) -> bool:
+    classes = CLASSES.get(verb, frozenset())
+    return "read" in classes and verb not in LIGHT and "fetch" not in classes and verb not in {"get", "track", "print"}
+
+
+def _question(tokens: Sequence[_Token]) -> bool:
+    """A question of fact: answered, not acted on."""
+    words = [t.word for t in tokens]
+    said = " ".join(words)
+    ends = words[-1] == "?"
+    i = 0
+    while i < len(words) and (words[i] in _FILLERS or tokens[i].kind == "stop"):
+        i += 1
+    first = words[i] if i < len(words) else ""
+    then = words[i + 1] if i + 1 < len(words) else ""
+    if _REQUEST.search(said) and not (first in _WH and "please" in said and then not in {"about"}):
+        return False
+    if first in _WH:
+        return True
+    if first in {"do", "have", "will", "would", "can", "could", "should", "may", "might", "shall", "must"}:
+        return ends or first == "should"
+    if first in _AUX:
+        return True
+    return ends and not (tokens[i].form is not None and tokens[i].form.form in {"base", "ing"})
+
+
+def _commands(tokens: Sequence[_Token], i: int) -> bool:
+    """After a boundary at `i`: what follows is asked for, not asked about."""
+    while i < len(tokens) and (tokens[i].word in _FILLERS or tokens[i].kind == "stop" or tokens[i].word in {"if", "so"}):
+        i += 1
+    if i + 1 >= len(tokens):
+        return False
+    token, after = tokens[i], tokens[i + 1]
+    if token.word in _MODALS and after.word in {"you", "we", "u"}:
+        return True
+    if token.word in {"i'd", "i'll"} or (token.word == "i" and after.word in {"want", "need", "would"}):
+        return True
+    form = token.form
+    if form is None or form.form != "base" or token.word in _AUX:
+        return False
+    return _object(after) or (form.lemma not in AMBIGUOUS and after.kind != "end")
+
+
+def _unknown_verb(tokens: Sequence[_Token], i: int) -> str | None:
+    """A word nobody knows that stands like a command before an object: `nuke the staging box`, `crank it up`."""
+    token = tokens[i]
+    before = _before(tokens, i)
+    after = tokens[i + 1]
+    led = before is None or before.word in {"please", "and", "then", "to"} or before.kind == "stop" and i > 1
+    if not led or token.word in NOUNS or token.word in _KNOWN or token.word.endswith(("ly", "'s", "ing", "ed")):
+        return None
+    if before is not None and before.kind == "stop":
+        return None
+    objects = _DETERMINERS & _OBJECT_STARTS | {"it", "them", "him", "me", "us", "her"}
+    return f"?{token.word}" if after.word in objects else None
+
+
+_KNOWN = (
+    _DETERMINERS | _OBJECT_STARTS | _PREPOSITIONS | _TOPICS | _SUBJECTS | _FILLERS | _WH | _AUX | _MODALS | _CAUSES | _NOT
+    | _GERUND_AFTER | _BREAKS
+    | _set(
+        "to be been being not there here yesterday today tomorrow tonight unfortunately regarding concerning during since "
+        "while because although though despite unlike except where i'd i'm i've i'll we're we've it's that's there's he's "
+        "she's they're you're let's like once whenever given considering per via until unless across behind between "
+        "among against above below beyond near half only even than too very such instead anyway meanwhile currently "
+        "whether every many much few several less least more most enough plus minus of for with hence thus us me him her "
+        "morning evening night week month year day time monday tuesday wednesday thursday friday saturday sunday january "
+        "february march april may june july august september october november december mr mrs ms dr am pm wouldn't ain't "
+        "good great happy fine sorry thank sure right best regards cheers greetings one two three four five six seven "
+        "eight nine ten apparently basically actually remember mind favor favour sees says say said hears seems looks "
+        "feel felt hope believe guess suppose agree lost forgot ran live work works worked started finished told asked"
+    )
+)  # fmt: skip
+
+
+def _foreign(tokens: Sequence[_Token]) -> bool:
+    """A sentence in no English that we know: understood by nobody here, so nothing may be concluded from it."""
+    words = [t for t in tokens if t.kind == "word" and not t.proper]
+    strange = [t for t in words if t.word not in _KNOWN and t.word not in NOUNS and t.form is None]
+    written = sum(1 for t in strange if not t.word.isascii())
+    return len(strange) >= 2 and (len(strange) * 4 >= len(words) * 3 or written * 2 >= len(words))  # noqa: PLR2004
+
+
+def _classes_of(token: _Token) -> frozenset[str]:
+    if token.kind == "word":
+        found = NOUNS.get(token.word.removesuffix("'s"), frozenset())
+        return found | {"person"} if token.proper and not found else found
+    if token.kind == "at":
+        return frozenset({"channel" if token.word.startswith("#") else "person"})
+    of = _KINDS_OF_OBJECTS.get(token.kind)
+    return frozenset({of}) if of else frozenset()
+
+
+def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
+    """What `verb` asks for, given the words that belong to it."""
+    head: set[str] = set()
+    place: set[str] = set()
+    topic: set[str] = set()
+    words: set[str] = set()
+    acts: set[str] = set()
+    into = head
+    for n, token in enumerate(region):
+        if token.kind == "word" and token.word in _TOPICS | {"for"} and (head or token.word != "for"):
+            into = topic
+        elif token.kind == "word" and token.word in _PREPOSITIONS | {"to"} and into is head:
+            into = place
+        elif token.kind == "stop" and into is topic:
+            into = place
+        classes = _classes_of(token)
+        one = singular(token.word)
+        if into is not topic and token.kind == "word":
+            words.add(one)
+            acts |= set(ACTION_NOUNS.get(one, ()))
+        following = region[n + 1] if n + 1 < len(region) else None
+        if classes and not (following is not None and following.kind == "word" and following.word in NOUNS
+                            and token.kind == "word" and not token.proper):  # fmt: skip
+            into |= classes  # of `hotel booking`, only the last word says what it is
+    light = verb in LIGHT
+    classes_of_verb = CLASSES.get(verb, frozenset())
+    if not head and not place:
+        head = topic
+    if light:
+        wide = frozenset(acts)
+        if verb in {"want", "need", "have", "do", "process", "perform", "issue", "initiate", "leave", "conduct"}:
+            if not wide:
+                if verb in {"want", "need"} and head:  # `I need a taxi`
+                    wide = frozenset({"book", "buy", "create", "request"})
+                elif not (classes_of_verb - {"light", "read"}) or verb in {"have"}:
+                    return None
+                else:
+                    wide = classes_of_verb - {"light", "read"}
+        else:
+            wide |= classes_of_verb - {"light", "read"}
+        if not wide:
+            return None
+        classes_of_verb = wide
+    telling = verb in TELLING
+    if telling:  # what is told is free; only the way it goes counts
+        way = (head | place | topic) & (_MESSAGING | {"channel", "ticket", "comment", "issue"})
+        named = _MESSAGING_VERBS.get(verb)
+        head, place = set(named) if named else (way or set(_MESSAGING)), set()
+        words = {w for w in words if NOUNS.get(w, frozenset()) & head}
+    return _Wanted(
+        verb=verb,
+        classes=classes_of_verb | (frozenset({"send"}) if telling else frozenset()),
+        head=frozenset(head),
+        place=frozenset(place),
+        words=frozenset(words),
+        exact=_reading(verb),
+        light=light,
+    )
+
+
+_MESSAGING_VERBS: Mapping[str, frozenset[str]] = {
+    "email": frozenset({"email"}), "mail": frozenset({"email", "letter"}), "dm": frozenset({"dm"}),
+    "text": frozenset({"dm", "message"}), "sms": frozenset({"dm"}), "cc": frozenset({"email"}), "bcc": frozenset({"email"}),
+    "whatsapp": frozenset({"dm"}), "slack": frozenset({"dm", "message", "channel"}),
+}  # fmt: skip
+
+
+# which tools that means
+
+
+@lru_cache(maxsize=4096)
+def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...]) -> _Tool:
+    read = read_name(name, description)
+    classes = {c for v in read.verbs for c in CLASSES.get(v, ())} - {"light", "read"}
+    for noun in (*read.objects, *read.places):
+        if (not read.verbs or read.verbs[0] in LIGHT) and noun in ACTION_NOUNS:
+            classes |= set(ACTION_NOUNS[noun])  # `make_payment`, `refund_request`
+    if effect is Effect.SPEND:
+        classes.add("pay")
+    heads = _noun_classes(read.objects) or _noun_classes(read.verbs)  # `comment(post_id)`, `message_doctor(doctor)`
+    if read.verbs:
+        heads |= _noun_classes(v for v in read.verbs if v in TELLING)
+    objects = heads | _noun_classes(read.places)
+    if not objects:
+        objects = _noun_classes(a.removesuffix("_id") for a in arguments)
+    if "send" in classes and "money" not in objects and not objects & _MESSAGING and effect is Effect.EGRESS:
+        objects |= {"message"} if not objects - _PEOPLE else set()
+    if len(objects) > 1 and not classes & _ABOUT_PEOPLE:
+        objects = objects - _PEOPLE or objects
+    words = frozenset((*read.objects, *read.places))
+    near = frozenset(c for group in NEAR if group & objects for c in group)
+    return _Tool(
+        verbs=frozenset(read.verbs),
+        classes=frozenset(classes),
+        objects=frozenset(objects),
+        heads=frozenset(heads),
+        words=words,
+        near=near,
+    )
+
+
+def _noun_classes(words: Iterable[str]) -> set[str]:
+    return {c for w in words for c in NOUNS.get(w, ())}
+
+
+class LexicalPlanner:
+    """Reads verbs and nouns of the user's words; needs no model. It sets no limits: words seldom count calls."""
+
+    def plan(self, words: str, tools: Sequence[ToolSpec]) -> Mandate:
+        """The effect tools that `words` plausibly ask for."""
+        effects: dict[str, _Tool] = {}
+        fetches: dict[str, _Tool] = {}
+        verbs: set[str] = set()
+        for spec in tools:
+            tool = _tool(spec.name, spec.description, spec.effect, tuple(a.path for a in spec.arguments))
+            verbs |= tool.verbs if spec.effect is not Effect.READ else set()
+            if spec.effect is Effect.FETCH:
+                fetches[spec.name] = tool
+            elif spec.effect is not Effect.READ:
+                effects[spec.name] = tool
+        read = _Reader(frozenset(verbs)).read(words)
+        if read.open or not read.understood:
+            return Mandate(effects=dict.fromkeys((*effects, *fetches)), open=True, by="lexical")
+        chosen: dict[str, None] = {}
+        for wanted in dict.fromkeys(read.wanted):
+            found = _choose(wanted, read, effects)
+            if found is None:  # an unknown verb that no object explains: nothing may be concluded
+                return Mandate(effects=dict.fromkeys((*effects, *fetches)), open=True, by="lexical")
+            chosen |= dict.fromkeys(found)
+        asked = {c for w in read.wanted for c in w.classes}
+        for name, tool in fetches.items():
+            if read.pages or ("fetch" in asked and tool.objects & (read.nouns | {"page"})):
+                chosen[name] = None
+        return Mandate(effects=chosen, by="lexical")
+
+
+def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[str] | None:
+    """The tools that one wish opens; None for a wish that was not understood."""
+    if wanted.verb.startswith("?"):
+        found = [n for n, t in tools.items() if _fit(wanted, t) == 2]  # noqa: PLR2004 - see _fit
+        return found or None
+    pole = _POLES.get(wanted.verb)
+    matches: list[tuple[str, _Tool, int]] = []
+    weak: list[tuple[str, _Tool, int]] = []
+    also = {c for name in wanted.classes for c in _ALSO.get(name, ())}
+    for name, tool in tools.items():
+        if pole and any(p[0] == pole[0] and p[1] != pole[1] for v in tool.verbs if (p := _POLES.get(v))):
+            continue
+        if wanted.verb in tool.verbs or (not wanted.exact and wanted.classes & tool.classes):
+            matches.append((name, tool, _fit(wanted, tool)))
+        elif not wanted.exact and also & tool.classes:
+            weak.append((name, tool, _fit(wanted, tool)))
+    exact = [(n, t) for n, t, fit in matches if fit == 2]  # noqa: PLR2004
+    if exact:
+        if wanted.classes & {"delete", "update"} and any(t.heads & wanted.head for _, t in exact):
+            exact = [(n, t) for n, t in exact if t.heads & wanted.head or t.words & wanted.words and not t.heads]
+        return [n for n, _ in exact] + [n for n, t, _ in matches if not t.objects]
+    near = [n for n, _, fit in weak if fit == 2] + [n for n, _, fit in matches if fit == 1]  # noqa: PLR2004
+    if near:
+        return near
+    if wanted.exact:
+        return []
+    plain = [n for n, t, _ in matches if not t.objects and not t.words]
+    if plain:
+        return plain
+    if wanted.light:
+        return []
+    if not wanted.head and not wanted.place:
+        around = [n for n, t, _ in matches if t.objects & read.nouns or t.words & read.words]
+        if around:
+            return around
+    spends = bool(wanted.classes & {"pay", "buy", "refund"})
+    return [n for n, t, _ in matches if spends or "pay" not in t.classes]
+
+
+def _fit(wanted: _Wanted, tool: _Tool) -> int:
+    """2: the tool acts on what is meant; 1: on something near it; 0: on something else."""
+    meant = wanted.head | wanted.place
+    if not wanted.classes & _ABOUT_PEOPLE and len(meant) > 1:
+        meant = meant - _PEOPLE
+    if tool.objects & meant or tool.words & wanted.words:
+        return 2
+    return 1 if tool.near & meant else 0
+
+
+# a planner that asks a model
+
+
+_INSTRUCTIONS = """\
+Below are a user's words and tools that have effects. Answer with one JSON object and nothing else: for each tool that \
+the user's words call for, its name, and as the value how often it may run at most, or null if the words do not say. \
+Leave out every tool that the words do not call for."""
+_ROLES_SHOWN = frozenset({Role.OPTION})
+
+
+class TextPlanner:
+    """Asks a model, through `port`, which effects the user's words call for.
+
+    The model sees the user's words and the operator's tool names and descriptions, nothing external. Its answer is
+    parsed strictly; whatever is no plan raises `PlanError`. The caller then refuses the run's effects (fails closed):
+    falling back to another planner would let whoever can break the model choose the planner.
+    """
+
+    def __init__(self, port: Callable[[str], str]) -> None:
+        self._port = port
+
+    def plan(self, words: str, tools: Sequence[ToolSpec]) -> Mandate:
+        """The effect tools that the model takes `words` to ask for.
+
+        Raises:
+            PlanError: the answer is no JSON object of known effect tools and limits, or the port raised.
+        """
+        effects = {t.name: t for t in tools if t.effect is not Effect.READ}
+        shown = [
+            {"name": t.name, "effect": str(t.effect), "description": t.description,
+             "arguments": [a.path for a in t.arguments if a.role not in _ROLES_SHOWN]}
+            for t in effects.values()
+        ]  # fmt: skip
+        prompt = f"{_INSTRUCTIONS}\n\nTools: {json.dumps(shown)}\n\nThe user's words: {json.dumps(words)}\n"
+        try:
+            answer = self._port(prompt)
+        except Exception as error:
+            raise PlanError("the planner's model did not answer", hint=str(error)) from error
+        return Mandate(effects=_parsed(answer, effects), by="text")
+
+
+def _parsed(answer: str, effects: Mapping[str, ToolSpec]) -> dict[str, int | None]:
+    try:
+        plan = json.loads(answer, object_pairs_hook=_once)
+    except (ValueError, TypeError, RecursionError):
+        raise PlanError("the plan is no JSON object; it maps tools to limits") from None
+    if not isinstance(plan, dict):
+        raise PlanError("the plan is no JSON object; it maps tools to limits")
+    if unknown := sorted(set(plan) - set(effects)):
+        raise PlanError(f"the plan names `{unknown[0]}`, which is no effect tool of this agent")
+    return plan
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key stands twice")
+    return dict(pairs)
