@@ -5,6 +5,7 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from interlock.monitor.ports import (
     ApprovalPort,
     AsyncApprovalPort,
     AuditPort,
+    Discharger,
     Performer,
     Planner,
     Ports,
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from interlock.kernel.call import Call, Json
     from interlock.policy.policy import Policy
 
+ASYNCHRONOUS: ContextVar[bool] = ContextVar("interlock_asynchronous", default=False)  # set around `Monitor.acall`
 AUDIT_FILE = Path(".interlock") / "audit.sqlite"
 
 
@@ -69,6 +72,7 @@ def assemble(
     approvals: ApprovalPort | AsyncApprovalPort | None = None,
     planner: Planner | None = None,
     redact: Redactor = not_redacted,
+    obligations: Mapping[str, Discharger] | None = None,
 ) -> Monitor:
     """A monitor that performs `functions` under `policy`. Without approvals, whatever needs one is refused."""
     monitor: Monitor
@@ -76,7 +80,9 @@ def assemble(
     def performer(function: Function) -> Performer:
         def perform(permit: Permit, call: Call) -> Json | Awaitable[Json]:
             monitor.check(permit, call)
-            return function.acall(call.arguments) if function.asynchronous else function.call(call.arguments)
+            if function.asynchronous or ASYNCHRONOUS.get():  # a function that blocks must not hold the event loop
+                return function.acall(call.arguments)
+            return function.call(call.arguments)
 
         return perform
 
@@ -94,6 +100,7 @@ def assemble(
         nonce=lambda: secrets.token_hex(16),
         redact=redact,
         planner=planner or LexicalPlanner(),
+        obligations=obligations or {},
         tools={
             name: Tool(perform=performer(f), validate=validator(f))
             for name, f in functions.items()

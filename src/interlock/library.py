@@ -22,7 +22,7 @@ from interlock.adapters import anthropic, openai
 from interlock.adapters.errors import ToolError
 from interlock.adapters.functions import Tool, tool_of
 from interlock.adapters.proposal import Answer, Proposal, Proposed
-from interlock.assemble import assemble, not_redacted
+from interlock.assemble import ASYNCHRONOUS, assemble, not_redacted
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Decision
 from interlock.kernel.errors import InterlockError
@@ -35,9 +35,10 @@ from interlock.policy.policy import Policy
 from interlock.provenance.extract import check_schema, checked, read
 
 if TYPE_CHECKING:
-    from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, AuditPort, MandateView, Planner, Redactor
+    from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, AuditPort, Discharger, Planner, Redactor
     from interlock.monitor.question import Question
     from interlock.monitor.run import Run as State
+    from interlock.policy.mandate import Mandate
 
 Reader = Callable[[str, Mapping[str, object]], object]  # (text, schema) → value; a model without tools, or `read`
 
@@ -60,6 +61,7 @@ class Interlock:
         planner: Planner | None = None,
         redact: Redactor = not_redacted,
         reader: Reader = read,
+        obligations: Mapping[str, Discharger] | None = None,
     ) -> None:
         """Load and check everything; nothing starts half-checked.
 
@@ -72,6 +74,7 @@ class Interlock:
             planner: writes each run's mandate from the user's words; by default the lexical one.
             redact: takes secrets out of whatever is read or recorded.
             reader: reads typed values out of handles.
+            obligations: what does the obligations that rules name (`@obliges`), by name.
 
         Raises:
             PolicyError: manifest, rules and functions do not fit; every problem with file, line and remedy.
@@ -84,15 +87,25 @@ class Interlock:
             if tool.name in self.tools or tool.name in {EXTRACT, SHOW}:
                 raise ToolError(f"`{tool.name}` is the name of two tools; give one of them another `name`")
             self.tools[tool.name] = tool
-        loaded = policy_from(manifest) if isinstance(manifest, Mapping) else load_policy(manifest)
-        self.policy: Policy = loaded.with_schemas(
-            {t.name: t.parameters for t in functions}, {t.name: t.description for t in functions}
+        schemas = {t.name: t.parameters for t in functions}
+        descriptions = {t.name: t.description for t in functions}
+        duties = tuple(obligations or ())
+        self.policy: Policy = (
+            policy_from(manifest, schemas=schemas, descriptions=descriptions, obligations=duties)
+            if isinstance(manifest, Mapping)
+            else load_policy(manifest, schemas=schemas, descriptions=descriptions, obligations=duties)
         )
         self.reader = reader
         if callable(approvals) and not hasattr(approvals, "ask"):
             approvals = InProcessApprovals(approvals, by="application")
         self.monitor: Monitor = assemble(
-            self.policy, self.tools, audit=audit, approvals=approvals, planner=planner, redact=redact
+            self.policy,
+            self.tools,
+            audit=audit,
+            approvals=approvals,
+            planner=planner,
+            redact=redact,
+            obligations=obligations,
         )
 
     def run(
@@ -104,7 +117,7 @@ class Interlock:
         system: str = "",
         run_id: str = "",
         me: Iterable[str] = (),
-        mandate: MandateView | None = None,
+        mandate: Mandate | None = None,
     ) -> Run:
         """A conversation of `agent` for `principal`, beginning with the operator's and the user's words.
 
@@ -165,7 +178,11 @@ class Run:
 
     async def acall(self, tool: str, arguments: Mapping[str, object]) -> Observed:
         """The same for asynchronous tools and approvals."""
-        return await self._lock.monitor.acall(self.state, self._call(tool, arguments))
+        token = ASYNCHRONOUS.set(True)
+        try:
+            return await self._lock.monitor.acall(self.state, self._call(tool, arguments))
+        finally:
+            ASYNCHRONOUS.reset(token)
 
     def _call(self, tool: str, arguments: Mapping[str, object]) -> Call:
         s = self.state

@@ -10,7 +10,10 @@
     ├── PolicyError           policy.errors
     ├── ProvenanceError       provenance.errors
     ├── AuditError            audit.errors
-    └── MonitorError          monitor.errors
+    ├── MonitorError          monitor.errors
+    ├── AdapterError          adapters.errors
+    ├── PlanError             policy.mandate
+    └── ScriptError           testing.model
 
 Messages name the thing in backticks and say what would be right; `hint` is for the operator. What the model reads is a
 constant text that comes from elsewhere (M8), never one of these messages.
