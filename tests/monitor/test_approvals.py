@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import itertools
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -119,7 +119,7 @@ def test_a_clock_that_fails_lets_no_approval_count(world: World, monkeypatch: py
 
 
 @pytest.mark.parametrize("nonces", [itertools.repeat("same"), iter([]), itertools.repeat(""), itertools.repeat(7)])
-def test_a_nonce_that_repeats_or_is_none_refuses(tmp_path: Path, nonces) -> None:
+def test_a_nonce_that_repeats_or_is_none_refuses(tmp_path: Path, nonces: Iterator[str]) -> None:
     world = World(tmp_path / "outbox", nonces=nonces)
     run = world.open(poisoned=False)
     observed = [world.monitor.call(run, TO_BOB).content for _ in range(3)]

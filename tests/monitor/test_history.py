@@ -15,7 +15,7 @@ from interlock.monitor.errors import MonitorError, RunError
 from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
 from interlock.monitor.mediate import DROPPED
 from interlock.monitor.run import Run
-from interlock.provenance.ledger import Ledger
+from interlock.provenance.ledger import Ledger, Shown
 from tests.monitor.world import BOB, EVE, POISON, TO_BOB, TO_EVE, Words, World, call
 
 WORDS = Said(f"write a mail to {BOB}", Integrity.USER)
@@ -54,7 +54,7 @@ def test_a_longer_history_costs_what_is_new(world: World, monkeypatch: pytest.Mo
     taken: list[str] = []
     returned = Ledger.returned
 
-    def counted(self: Ledger, call: Call, output: Json, *, failed: bool = False):
+    def counted(self: Ledger, call: Call, output: Json, *, failed: bool = False) -> Shown:
         taken.append(call.tool)
         return returned(self, call, output, failed=failed)
 

@@ -21,10 +21,13 @@ from interlock.monitor.errors import MonitorError, NotPerformed, RunError
 from interlock.monitor.mediate import DROPPED, INVALID, REFUSED, Done, Failed, Monitor
 from interlock.monitor.ports import Ports, Tool
 from interlock.monitor.question import Answer, Question, yes
-from tests.monitor.world import BOB, EVE, POISON, TO_BOB, TO_EVE, Mandate, Words, World, call, policy
+from interlock.monitor.run import Run
+from interlock.policy.mandate import Mandate
+from interlock.provenance.ledger import Handle
+from tests.monitor.world import BOB, EVE, POISON, TO_BOB, TO_EVE, Words, World, call, policy
 
 
-def permitted(world: World, run, proposal: Call = TO_BOB) -> Permit:
+def permitted(world: World, run: Run, proposal: Call = TO_BOB) -> Permit:
     decision = world.monitor.propose(run, proposal)
     assert isinstance(decision, Permitted), decision
     return decision.permit
@@ -260,7 +263,7 @@ def test_m5_with_a_broken_redactor_nothing_is_permitted(world: World) -> None:
     "output", [float("nan"), "\ud800", object(), {1, 2}], ids=["nan", "surrogate", "object", "set"]
 )
 def test_m5_a_result_that_is_no_json_is_dropped(tmp_path: Path, output: object) -> None:
-    world = World(tmp_path / "outbox", tools={"send": Tool(perform=lambda permit, call: output)})  # type: ignore[arg-type,return-value]
+    world = World(tmp_path / "outbox", tools={"send": Tool(perform=lambda permit, call: output)})  # type: ignore[arg-type]
     observed = world.monitor.call(world.open(), TO_BOB)
     assert (observed.content, observed.performed) == (DROPPED, True)
 
@@ -354,9 +357,9 @@ def test_m8_invalid_arguments_have_one_text_that_names_none_of_them(tmp_path: Pa
     def validate(arguments: dict[str, Json]) -> dict[str, Json]:
         raise ValueError(f"{arguments} does not fit")
 
-    world = World(tmp_path / "outbox")
-    world.tools["send"] = Tool(perform=world.send, validate=validate)
-    world = World(tmp_path / "outbox", tools={"send": Tool(perform=world.send, validate=validate)})
+    box = World(tmp_path / "outbox")
+    world = World(tmp_path / "outbox", tools={"send": Tool(perform=box.send, validate=validate)})
+    box.monitor = world.monitor
     run = world.open()
     assert world.monitor.call(run, TO_BOB).content == INVALID
     assert world.monitor.call(run, TO_EVE).content == INVALID
@@ -476,9 +479,9 @@ def test_a_mandate_is_fixed_once_and_before_anything_external_is_read(world: Wor
     run = world.open("strict", poisoned=False)
     to_bob = replace(TO_BOB, agent="strict")
     assert world.monitor.call(run, to_bob).content == REFUSED  # required, and there is none yet
-    world.monitor.fix_mandate(run, Mandate({"send": 1}))
+    world.monitor.fix_mandate(run, Mandate(effects={"send": 1}, by="application"))
     with pytest.raises(RunError, match="is fixed"):
-        world.monitor.fix_mandate(run, Mandate({"send": 9}))
+        world.monitor.fix_mandate(run, Mandate(effects={"send": 9}, by="application"))
     assert world.monitor.call(run, to_bob).performed
     assert world.monitor.call(run, to_bob).content == REFUSED  # used up
     assert len(world.sent) == 1
@@ -486,7 +489,7 @@ def test_a_mandate_is_fixed_once_and_before_anything_external_is_read(world: Wor
 
     late = world.open("reader")
     with pytest.raises(RunError, match="external"):
-        world.monitor.fix_mandate(late, Mandate({"send": 1}))
+        world.monitor.fix_mandate(late, Mandate(effects={"send": 1}, by="application"))
 
 
 def test_a_mandate_can_be_narrowed_and_stays_so(tmp_path: Path) -> None:
@@ -494,7 +497,7 @@ def test_a_mandate_can_be_narrowed_and_stays_so(tmp_path: Path) -> None:
     run = world.open("planned", f"send {BOB} a mail, and send another", poisoned=False)
     to_bob = replace(TO_BOB, agent="planned")
     assert world.monitor.call(run, to_bob).performed
-    world.monitor.narrow_mandate(run, Mandate({"send": 1}))
+    world.monitor.narrow_mandate(run, Mandate(effects={"send": 1}, by="application"))
     assert world.monitor.call(run, to_bob).content == REFUSED
     world.monitor.observe(run, "send one more, I say send", Integrity.USER)
     assert world.monitor.call(run, to_bob).content == REFUSED
@@ -574,7 +577,7 @@ def test_a_cancelled_acall_is_on_record_and_its_permit_used(tmp_path: Path) -> N
 
 def test_a_run_shared_by_threads_decides_as_in_some_order(world: World) -> None:
     run = world.open("strict", poisoned=False)
-    world.monitor.fix_mandate(run, Mandate({"send": 10}))
+    world.monitor.fix_mandate(run, Mandate(effects={"send": 10}, by="application"))
     results: list[object] = []
     start = threading.Barrier(16)
 
@@ -615,16 +618,10 @@ def test_sixteen_threads_get_one_use_out_of_one_permit(world: World) -> None:
 
 def test_handles_are_performed_as_what_they_stand_for(world: World) -> None:
     run = world.open()
-    run.ledger._handles["r1"] = run.ledger._handles.setdefault("r1", _handle(BOB))
+    run.ledger._handles["r1"] = Handle("r1", BOB, "read_mail")
     assert world.monitor.call(run, call("send", to={"$ref": "r1"}, body="x")).performed
     assert BOB in world.sent[0]
     assert "$ref" not in world.sent[0]
-
-
-def _handle(value: str):
-    from interlock.provenance.ledger import Handle
-
-    return Handle("r1", value, "read_mail")
 
 
 def test_ports_have_no_default_that_matters() -> None:

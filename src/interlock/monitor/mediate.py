@@ -29,9 +29,10 @@ from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers
 from interlock.kernel.spec import Role, ToolSpec
 from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, RunError
 from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
-from interlock.monitor.ports import MandateView, Performer, Ports, Tool
+from interlock.monitor.ports import Performer, Ports, Tool
 from interlock.monitor.question import Answer, Asked, Question, visible
 from interlock.monitor.run import Kept, Memory, Pending, Run
+from interlock.policy.mandate import Mandate
 from interlock.policy.policy import AgentPolicy, Policy
 from interlock.policy.rules import cedar_args
 from interlock.provenance.bind import Binding, bind
@@ -239,7 +240,7 @@ class Monitor:
                     self._plan(run, again=True)
             return content
 
-    def fix_mandate(self, run: Run, mandate: MandateView) -> None:
+    def fix_mandate(self, run: Run, mandate: Mandate) -> None:
         """Fix the effects that `run` may have. Once, and before the model reads anything external.
 
         Raises:
@@ -248,17 +249,17 @@ class Monitor:
         """
         with run.lock:
             run.check_mandate_open()
-            self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": "fixed"})
+            self._ports.audit.append("mandate", run.id, _mandate(mandate, "fixed"))
             run.fix(mandate)
 
-    def narrow_mandate(self, run: Run, mandate: MandateView) -> None:
+    def narrow_mandate(self, run: Run, mandate: Mandate) -> None:
         """Take from the run's mandate what `mandate` does not allow; always possible.
 
         Raises:
             AuditError: it could not be recorded; then nothing changed.
         """
         with run.lock:
-            self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": "narrowed"})
+            self._ports.audit.append("mandate", run.id, _mandate(mandate, "narrowed by"))
             run.narrow(mandate)
 
     def declassify(self, run: Run, readers: Readers, *, by: str) -> None:
@@ -867,7 +868,7 @@ class Monitor:
         tools = [self._policy.tools[name] for name in sorted(self._agent(run).tools) if name in self._policy.tools]
         mandate = planner.plan("\n".join(run.words), tools)
         change = "planned again" if again else "planned"
-        self._ports.audit.append("mandate", run.id, {"by": mandate.by, "change": change})
+        self._ports.audit.append("mandate", run.id, _mandate(mandate, change))
         run.plan(mandate)
 
     def _mandate_state(self, run: Run, tool: str) -> MandateState:
@@ -934,6 +935,12 @@ def _text(content: Json) -> str:
 
 def _outcome(event: Returned) -> Outcome:
     return Failed(_text(event.output)) if event.failed else Done(event.output)
+
+
+def _mandate(mandate: Mandate, change: str) -> dict[str, object]:
+    origins = sorted((tool, path, sorted(i.word for i in who)) for (tool, path), who in mandate.origins.items())
+    effects = dict(mandate.effects)
+    return {"change": change, "by": mandate.by, "effects": effects, "open": mandate.open, "origins": origins}
 
 
 def _label(label: Label) -> dict[str, object]:

@@ -11,11 +11,11 @@ from typing import Protocol
 
 from interlock.audit.record import Record
 from interlock.kernel.call import Call, Json
-from interlock.kernel.decide import MandateState, Resource
+from interlock.kernel.decide import Resource
 from interlock.kernel.decision import Obligation, Permit
-from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import ToolSpec
 from interlock.monitor.question import Answer, Question
+from interlock.policy.mandate import Mandate
 
 
 class AuditPort(Protocol):
@@ -98,32 +98,10 @@ class Discharger(Protocol):
         ...
 
 
-class MandateView(Protocol):
-    """The effects that a run may have (`policy.mandate.Mandate`)."""
-
-    @property
-    def origins(self) -> Mapping[tuple[str, str], frozenset[Integrity]]:
-        """Who may fill an argument (tool, path), where the mandate narrows it."""
-        ...
-
-    @property
-    def by(self) -> str:
-        """Who wrote it."""
-        ...
-
-    def state(self, tool: str, used: int) -> MandateState:
-        """Whether one more call of `tool` after `used` ones is within it."""
-        ...
-
-    def narrow(self, other: MandateView) -> MandateView:
-        """What both allow."""
-        ...
-
-
 class Planner(Protocol):
     """Writes a mandate from trusted words. Raising: the run may have no effect at all."""
 
-    def plan(self, words: str, tools: Sequence[ToolSpec]) -> MandateView:
+    def plan(self, words: str, tools: Sequence[ToolSpec]) -> Mandate:
         """The effects that `words` ask for."""
         ...
 

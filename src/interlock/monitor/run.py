@@ -15,7 +15,7 @@ from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Obligation, Permit
 from interlock.monitor.errors import RunError
 from interlock.monitor.history import Event
-from interlock.monitor.ports import MandateView
+from interlock.policy.mandate import Mandate
 from interlock.provenance.ledger import Ledger
 
 
@@ -51,8 +51,8 @@ class Memory:
     believed: dict[str, set[str]] = field(default_factory=dict)  # digest of the exact call -> digests of results
     folded: bool = False  # histories are sent for it, so `kept` is
     kept: dict[str, Kept] = field(default_factory=dict)  # by digest of the event
-    mandate: MandateView | None = None  # that somebody fixed; a planned one follows from the words
-    narrowed: MandateView | None = None  # what was taken from either
+    mandate: Mandate | None = None  # that somebody fixed; a planned one follows from the words
+    narrowed: Mandate | None = None  # what was taken from either
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +71,7 @@ class Run:
     proposals: Counter[str] = field(default_factory=Counter)  # by digest, in a folded history
     _pending: dict[str, Pending] = field(default_factory=dict, repr=False)
     _nonces: set[str] = field(default_factory=set, repr=False)
-    _planned: MandateView | None = None
+    _planned: Mandate | None = None
 
     @property
     def lock(self) -> RLock:
@@ -79,12 +79,12 @@ class Run:
         return self.memory.lock
 
     @property
-    def base(self) -> MandateView | None:
+    def base(self) -> Mandate | None:
         """The mandate as it was fixed or planned."""
         return self.memory.mandate or self._planned
 
     @property
-    def mandate(self) -> MandateView | None:
+    def mandate(self) -> Mandate | None:
         """The effects that this run may have, once they are fixed."""
         base, narrowed = self.base, self.memory.narrowed
         return base.narrow(narrowed) if base is not None and narrowed is not None else base or narrowed
@@ -105,15 +105,15 @@ class Run:
         if self.ledger.external:
             raise RunError(f"run `{self.id}` has read something external; fix its mandate before that")
 
-    def fix(self, mandate: MandateView) -> None:
+    def fix(self, mandate: Mandate) -> None:
         """Keep the application's `mandate`, which the monitor has checked and recorded."""
         self.memory.mandate = mandate
 
-    def plan(self, mandate: MandateView) -> None:
+    def plan(self, mandate: Mandate) -> None:
         """Keep the planner's `mandate`."""
         self._planned = mandate
 
-    def narrow(self, mandate: MandateView) -> None:
+    def narrow(self, mandate: Mandate) -> None:
         """Take from the mandate what `mandate` does not allow."""
         narrowed = self.memory.narrowed
         self.memory.narrowed = mandate if narrowed is None else narrowed.narrow(mandate)
