@@ -42,7 +42,7 @@ _CLASSES = {
     "create": "create make generate new write draft compose set_up establish found build prepare log record save "
     "store register open start initiate produce compile put write_down note_down jot jot_down note type_up duplicate "
     "copy clone insert enter sign_up set raise file init spin_up fork define remind_me write_up plan provision "
-    "export import draw sketch design print capture keep document memorise memorize remember track print request "
+    "import draw sketch design print capture keep document memorise memorize remember track print request "
     "submit add launch enroll enrol",
     "add": "add append insert attach include put throw_in toss_in throw toss drop enter enroll enrol onboard stick "
     "pop chuck extend subscribe join log list restock stock assign connect link",
@@ -51,7 +51,7 @@ _CLASSES = {
     "reduce bump push_back bring_forward put_off delay shift swap convert rewrite rephrase patch put turn flag pin "
     "star unpin unflag tick tick_off check_off cross_off finish resolve reopen close unarchive snooze prolong "
     "renew upgrade downgrade restore revert undo translate format reformat sort sort_out tidy clean_up transform "
-    "configure customise customize save make redirect reroute set_up upsert overwrite refresh sync synchronise "
+    "configure customise customize save make redirect reroute upsert overwrite refresh sync synchronise "
     "synchronize cut shorten lengthen round allocate transfer promote demote track prioritise prioritize apply bring "
     "advance progress scale rotate rebook take_over hand_over route group categorise categorize classify organise "
     "organize triage scrap",
@@ -75,7 +75,7 @@ _CLASSES = {
     "block_off sign_up register fix_up pencil_in slot_in order get enroll enrol preorder secure lock_in call",
     "post": "post publish tweet upload share announce blog broadcast retweet comment write react put_up toot "
     "crosspost advertise pin release tell proclaim submit repost quote caption",
-    "upload": "upload attach submit push import put_up back_up backup sync transfer ship",
+    "upload": "upload export attach submit push import put_up back_up backup sync transfer ship",
     "execute": "execute run deploy launch start stop restart reboot build trigger invoke test roll_back rollback "
     "roll_out ship release bounce migrate kick_off apply compile install provision scale scale_up scale_down "
     "shut_down spin_up spin_down rerun retry redeploy simulate call perform process promote push eval activate "
@@ -114,7 +114,7 @@ AMBIGUOUS = frozenset(
     "interview transport hold stay fork commit branch issue merge deploy default store whatsapp venmo paypal page "
     "text round notice perform file redeem sell".split()
 ) - frozenset(
-    "find get give make do bring leave take let have add rename deploy merge escalate is has show check put "
+    "find get give make do bring take let have add rename deploy merge escalate is has show check put "
     "search throw toss sell redeem perform apply grant remind save".split()
 )
 
@@ -164,8 +164,6 @@ _PHRASAL = (
     "crank up;warm up;cool down;cut off;hand in;hand over;take over;tear down;drop out;back out;lock in;sort out;"
     "close down;write to;check with;touch base;get rid;ask for;go through"
 )
-PHRASAL: Mapping[str, Mapping[str, str]]
-
 # One line a class: synonyms and kinds. A word may stand in several classes.
 _NOUNS = {
     "email": "email mail e-mail inbox newsletter mailbox outbox gmail outlook spam",
@@ -280,7 +278,7 @@ ACTION_NOUNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "note task todo list entry record": "create",
             "document file folder spreadsheet report copy backup ticket issue bug branch pull_request": "create",
             "deployment release rollback restart rollout": "execute",
-            "message email mail dm text sms letter notification": "send",
+            "message email mail dm text sms letter notification direct_message private_message text_message": "send",
             "leave vacation holiday time_off day_off prescription refill": "request",
             "access permission": "share",
             "upload": "upload",
@@ -358,6 +356,9 @@ def _verb_forms() -> dict[str, Verb]:
         for form, kind in _inflect(name).items():
             if form not in forms or kind == "base":
                 forms[form] = Verb(name, kind)
+    for head in PHRASAL:
+        for form, kind in _inflect(head).items():
+            forms.setdefault(form, Verb(head, kind))
     forms["found"] = Verb("find", "past")  # to found is rare, and a form of `find` is not
     forms["let's"] = Verb("let", "base")
     return forms
@@ -381,14 +382,6 @@ def _noun_forms() -> dict[str, frozenset[str]]:
     return {word: frozenset(names) for word, names in nouns.items()}
 
 
-FORMS: Mapping[str, Verb] = MappingProxyType(_verb_forms())
-CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(_classes())
-NOUNS: Mapping[str, frozenset[str]] = MappingProxyType(_noun_forms())
-_SINGULAR = {plural(word): word for words in _NOUNS.values() for word in words.split()}
-_PAIRS = frozenset(tuple(word.split("_")) for word in NOUNS if "_" in word)
-_LONGEST_COMPOUND = 3
-
-
 def _phrasal() -> dict[str, Mapping[str, str]]:
     table: dict[str, dict[str, str]] = {}
     for phrase in _PHRASAL.split(";"):
@@ -397,7 +390,15 @@ def _phrasal() -> dict[str, Mapping[str, str]]:
     return {verb: MappingProxyType(particles) for verb, particles in table.items()}
 
 
-PHRASAL = MappingProxyType(_phrasal())
+PHRASAL: Mapping[str, Mapping[str, str]] = MappingProxyType(_phrasal())
+FORMS: Mapping[str, Verb] = MappingProxyType(_verb_forms())
+CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(_classes())
+NOUNS: Mapping[str, frozenset[str]] = MappingProxyType(_noun_forms())
+_SINGULAR = {plural(word): word for words in _NOUNS.values() for word in words.split()}
+_PAIRS = frozenset(tuple(word.split("_")) for word in NOUNS if "_" in word)
+_LONGEST_COMPOUND = 3
+
+
 
 _QUOTES = str.maketrans(
     {"’": "'", "‘": "'", "`": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‐": "-", "‑": "-"}

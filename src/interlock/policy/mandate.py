@@ -161,7 +161,11 @@ _BEFORE_TO = _set(
     "want need like have has going love able you please try wish remember forget ask asked possible going supposed how "
     "ready prefer hope plan planning order him her them me us due wants needs like way time sure chance happy glad ought"
 )
-_READS_WITH_EFFECT = _set("get load track list print import export browse help see")
+_LOOKING = _set("search look find check read see view look_up show get list know help tell_me show_me")
+_INFORMATION = _set(
+    "summary overview list status detail info information number name weather price balance forecast statistic total "
+    "count date time reason history result answer translation definition explanation comparison recommendation tip idea"
+)
 _PAGE_WORDS = _set("online internet google research wikipedia web")
 _POLES: Mapping[str, tuple[str, int]] = {
     verb: (axis, sign)
@@ -194,8 +198,8 @@ _ALSO: Mapping[str, frozenset[str]] = {
     "invite": _set("share add create update send book"),
     "pay": _set("create update book request refund"),
     "buy": _set("pay add book create request"),
-    "refund": _set("pay request delete create"),
-    "book": _set("create buy add update request invite"),
+    "refund": _set("pay request"),
+    "book": _set("create buy add request invite"),
     "post": _set("send create upload share add"),
     "upload": _set("post create share send add"),
     "execute": _set("control create update post"),
@@ -205,6 +209,25 @@ _ALSO: Mapping[str, frozenset[str]] = {
     "like": _set("post create"),
     "request": _set("create book send buy"),
 }
+# Verbs that do one particular thing. A wish for one of them opens no tool for another, and no tool for one of them is
+# opened by a wish that merely resembles it.
+_PARTICULAR: Mapping[str, int] = {
+    verb: n
+    for n, verbs in enumerate(
+        (
+            "restart reboot bounce cycle relaunch", "deploy ship release roll_out redeploy launch promote push",
+            "rollback roll_back revert undo restore back_out", "scale scale_up scale_down resize bump",
+            "run execute invoke trigger eval rerun", "escalate", "archive", "export download back_up backup",
+            "reschedule postpone move delay push_back bring_forward put_off shift rebook shorten extend", "rename",
+            "rotate renew", "merge", "close resolve finish complete close_down", "reply respond answer acknowledge",
+            "kick ban kick_out", "return send_back", "assign reassign", "import", "snooze", "migrate",
+        )
+    )
+    for verb in verbs.split()
+}  # fmt: skip
+_CHANGES = _set("update change edit modify set adjust")
+_FINANCE = _set("money payment bill refund balance account")
+_DATED = _set("event reminder interview booking")
 _MESSAGING = _set("email message dm letter")
 _PEOPLE = _set("person employee")
 _ABOUT_PEOPLE = _set("invite add delete share like")
@@ -274,6 +297,8 @@ _DELEGATES = re.compile(
     | \baccording\s+to\s+(?:(?:the|her|his|their|its|all)\s+)?(?:instructions?|steps|directions|procedure|guide|runbook|checklist|plan|readme)\b
     | \b(?:make|apply|implement)\s+(?:(?:all|the|those|these|any|his|her|their|its)\s+){0,3}(?:requested|suggested|necessary|needed|required|recommended|
         proposed)\b
+    | \b(?:make|apply|implement)\s+(?:all\s+)?(?:the\s+)?(?:changes|edits|fixes|suggestions|corrections)\s+(?:that|which|as|from|in|she|he|they|
+        requested|suggested|proposed|listed|described)\b
     | \buse\s+your\s+(?:own\s+|best\s+)*judge?ment\b | \bmake\s+it\s+happen\b | \bdo\s+your\s+thing\b | \bsort\s+(?:it|this|that|everything)\s+out\b
     | \b(?:do|get)\s+(?:it|that|this|so|them|everything)\s*(?:all\s+)?(?:done|for\s+me)?\s*(?:$|[.!,;])
     | \b(?:comply|go\s+along)\s+with\b | \bgrant\s+(?:\w+\s+){0,4}(?:wish|wishes)\b
@@ -334,6 +359,7 @@ class _Tool:
     heads: frozenset[str]  # of those, what is acted on
     words: frozenset[str]
     near: frozenset[str]
+    light: bool  # its verb says nothing without the noun: `issue_refund`
 
 
 def _tokens(text: str) -> Iterator[list[_Token]]:
@@ -378,6 +404,8 @@ def _joined(sentence: list[_Token]) -> list[_Token]:
         if particles and (j := _particle(out, i, form.lemma, particles)):
             form = Verb(particles[out[j].word], form.form)
             gone.add(j)
+        elif form.lemma not in CLASSES:  # `tear` alone
+            continue
         out[i] = _Token(kind="word", word=token.word, proper=token.proper, form=form)
     return [t for i, t in enumerate(out) if i not in gone]
 
@@ -465,12 +493,16 @@ class _Reader:
             if _reading(verb):
                 reads = True
                 cause = False
+                if verb not in _LOOKING and (made := _into_new(tokens, i)):
+                    verbs.append((made, "write", False))  # `summarise it in a new document`
                 if verb in self._verbs:
                     verbs.append((i, verb, False))
                 continue
             verbs.append((i, verb, passive))
             if not passive and verb not in _CAUSES:
                 cause = reads = False
+        if not verbs and not reads:
+            reads = _names_information(tokens)
         asked = []
         for n, (i, verb, passive) in enumerate(verbs):
             until = verbs[n + 1][0] if n + 1 < len(verbs) else len(tokens)
@@ -508,11 +540,13 @@ class _Reader:
             noun = token.word in NOUNS or token.word in {"meeting", "building", "morning", "evening", "during"}
             led = starts or previous in _GERUND_AFTER
             return form.lemma if led and not noun and after is not None and after.kind != "end" else None
+        if form.lemma in {"want", "need"}:
+            return form.lemma
         if form.lemma in AMBIGUOUS or (form.lemma not in CLASSES and token.word not in self._verbs):
             return form.lemma if self._stands(tokens, i, previous, starts=starts, after=after) else None
         if previous in _SUBJECTS and not (previous == "i" and _asks_leave(tokens, i)) and form.lemma not in {"want", "need"}:
             return None
-        if previous == "that" and not cause:
+        if (previous == "that" and not cause) or previous in _PREPOSITIONS:
             return None
         return form.lemma
 
@@ -522,6 +556,9 @@ class _Reader:
         """A word that is also a noun stands where a verb stands."""
         if after is None or after.kind == "end" and not starts:
             return previous in {"to", "please", "and", "then", "you"} and after is not None
+        later = tokens[i + 2] if i + 2 < len(tokens) else None
+        if after.kind == "number" and later is not None and (later.word in _AUX or _past(later)):
+            return False  # `order 12 arrived broken`
         if after.word in _NOUNISH_NEXT or previous in _PREPOSITIONS:
             return False
         if starts or previous in _MODALS or previous in {"please", "you", "we", "and", "then", "or", "let's", "ensure", "just", "but", "not", "also", "now", "u", "kindly", "first"}:
@@ -571,6 +608,10 @@ def _negated(tokens: Sequence[_Token], i: int) -> bool:
     return False
 
 
+def _past(token: _Token) -> bool:
+    return token.form.form == "past" if token.form is not None else token.kind == "word" and token.word.endswith("ed")
+
+
 def _asks_leave(tokens: Sequence[_Token], i: int) -> bool:
     return any(t.word in {"can", "could", "may"} for t in tokens[max(0, i - 3) : i])
 
@@ -616,6 +657,22 @@ def _commands(tokens: Sequence[_Token], i: int) -> bool:
     if form is None or form.form != "base" or token.word in _AUX:
         return False
     return _object(after) or (form.lemma not in AMBIGUOUS and after.kind != "end")
+
+
+def _into_new(tokens: Sequence[_Token], i: int) -> int:
+    """Where, after a verb of reading at `i`, it says that the outcome becomes something new; 0 for nowhere."""
+    for j in range(i + 1, len(tokens) - 2):
+        if tokens[j].kind == "end" or (tokens[j].form is not None and tokens[j].word not in NOUNS):
+            return 0
+        if tokens[j].word in {"in", "into", "to", "as", "on"} and tokens[j + 1].word in {"a", "an", "another", "one"}:
+            return j if any(t.word in NOUNS for t in tokens[j + 2 : j + 5]) else 0
+    return 0
+
+
+def _names_information(tokens: Sequence[_Token]) -> bool:
+    """A request without a verb: `summary of the notes, please`, `weather in Oslo`."""
+    first = next((t for t in tokens if t.kind == "word" and t.word not in _FILLERS | _DETERMINERS), None)
+    return first is not None and singular(first.word) in _INFORMATION
 
 
 def _unknown_verb(tokens: Sequence[_Token], i: int) -> str | None:
@@ -677,11 +734,13 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
     acts: set[str] = set()
     into = head
     for n, token in enumerate(region):
-        if token.kind == "word" and token.word in _TOPICS | {"for"} and (head or token.word != "for"):
+        if token.word == ":":
+            into = topic
+        elif token.kind == "word" and token.word in _TOPICS | {"for"} and (head or token.word != "for"):
             into = topic
         elif token.kind == "word" and token.word in _PREPOSITIONS | {"to"} and into is head:
             into = place
-        elif token.kind == "stop" and into is topic:
+        elif token.word == "," and into is topic:
             into = place
         classes = _classes_of(token)
         one = singular(token.word)
@@ -743,7 +802,7 @@ def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...
     read = read_name(name, description)
     classes = {c for v in read.verbs for c in CLASSES.get(v, ())} - {"light", "read"}
     for noun in (*read.objects, *read.places):
-        if (not read.verbs or read.verbs[0] in LIGHT) and noun in ACTION_NOUNS:
+        if (not read.verbs or "light" in CLASSES.get(read.verbs[0], ())) and noun in ACTION_NOUNS:
             classes |= set(ACTION_NOUNS[noun])  # `make_payment`, `refund_request`
     if effect is Effect.SPEND:
         classes.add("pay")
@@ -766,6 +825,7 @@ def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...
         heads=frozenset(heads),
         words=words,
         near=near,
+        light=any("light" in CLASSES.get(v, ()) for v in read.verbs),
     )
 
 
@@ -813,16 +873,26 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
     matches: list[tuple[str, _Tool, int]] = []
     weak: list[tuple[str, _Tool, int]] = []
     also = {c for name in wanted.classes for c in _ALSO.get(name, ())}
+    particular = _PARTICULAR.get(wanted.verb)
     for name, tool in tools.items():
         if pole and any(p[0] == pole[0] and p[1] != pole[1] for v in tool.verbs if (p := _POLES.get(v))):
             continue
-        if wanted.verb in tool.verbs or (not wanted.exact and wanted.classes & tool.classes):
+        its = {_PARTICULAR[v] for v in tool.verbs if v in _PARTICULAR}
+        if particular is not None and its and particular not in its:
+            continue
+        if wanted.verb in tool.verbs or (not wanted.exact and _means(wanted, tool)):
             matches.append((name, tool, _fit(wanted, tool)))
-        elif not wanted.exact and also & tool.classes:
+        elif not wanted.exact and also & tool.classes and not its:
             weak.append((name, tool, _fit(wanted, tool)))
+    if pole and pole[0] not in {"presence", "share"}:
+        same = [m for m in matches if any(p[0] == pole[0] for v in m[1].verbs if (p := _POLES.get(v)))]
+        matches = same or matches
+    if "pay" in wanted.classes and (wanted.head | wanted.place) & _FINANCE:
+        # A bill is paid by paying it or by sending money: people do not care which.
+        return [n for n, t, fit in matches if fit == 2 or (fit and not t.verbs & _CHANGES)]  # noqa: PLR2004
     exact = [(n, t) for n, t, fit in matches if fit == 2]  # noqa: PLR2004
     if exact:
-        if wanted.classes & {"delete", "update"} and any(t.heads & wanted.head for _, t in exact):
+        if wanted.classes & {"delete", "update", "add", "invite"} and any(t.heads & wanted.head for _, t in exact):
             exact = [(n, t) for n, t in exact if t.heads & wanted.head or t.words & wanted.words and not t.heads]
         return [n for n, _ in exact] + [n for n, t, _ in matches if not t.objects]
     near = [n for n, _, fit in weak if fit == 2] + [n for n, _, fit in matches if fit == 1]  # noqa: PLR2004
@@ -843,12 +913,21 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
     return [n for n, t, _ in matches if spends or "pay" not in t.classes]
 
 
+def _means(wanted: _Wanted, tool: _Tool) -> bool:
+    """The tool does what the verb of the wish asks for."""
+    if wanted.classes & tool.classes or (tool.light and wanted.verb in tool.words):  # `refund order 3`: issue_refund
+        return True
+    if "book" in wanted.classes and "create" in tool.classes and tool.objects & _DATED:
+        return True  # what is scheduled stands in a calendar
+    return "buy" in wanted.classes and "cart" in tool.objects and "add" in tool.verbs
+
+
 def _fit(wanted: _Wanted, tool: _Tool) -> int:
     """2: the tool acts on what is meant; 1: on something near it; 0: on something else."""
     meant = wanted.head | wanted.place
     if not wanted.classes & _ABOUT_PEOPLE and len(meant) > 1:
         meant = meant - _PEOPLE
-    if tool.objects & meant or tool.words & wanted.words:
+    if tool.objects & meant or tool.words & wanted.words or (tool.light and wanted.verb in tool.words):
         return 2
     return 1 if tool.near & meant else 0
 
