@@ -737,18 +737,26 @@ def suggest_manifest(tools: Sequence[tuple[str, str, Mapping[str, object]]]) -> 
         f"  assistant: {{tools: [{', '.join(_plain(name) for name, _, _ in tools)}]}}",
         "tools:" if tools else "tools: {}",
     ]
-    for name, description, schema in tools:
-        found = infer(name, description, schema)
-        lines += _tool_lines(found)
+    inferred = [infer(name, description, schema) for name, description, schema in tools]
+    kinds = frozenset(k for i in inferred for k in (i.spec.returns.object, i.spec.refers))
+    for found in inferred:
+        lines += _tool_lines(found, kinds)
     return "\n".join(lines) + "\n"
 
 
-def _tool_lines(found: Inferred) -> list[str]:
+def _tool_lines(found: Inferred, kinds: frozenset[str]) -> list[str]:
+    """The lines of one tool. `kinds`: of objects that some tool returns; ids of others a manifest must not speak of."""
     spec, returns = found.spec, found.spec.returns
+    stray = [a for a in spec.arguments if a.kind and a.kind not in kinds]
     lines = [f"  {_plain(spec.name)}:", "    kind: function", f"    effect: {spec.effect}  # {found.why}"]
-    if spec.arguments:
-        roles = [f"{_plain(a.path)}: {_plain(f'id:{a.kind}' if a.kind else str(a.role))}" for a in spec.arguments]
+    if told := [a for a in spec.arguments if a not in stray]:
+        roles = [f"{_plain(a.path)}: {_plain(f'id:{a.kind}' if a.kind else str(a.role))}" for a in told]
         lines.append(f"    arguments: {{{', '.join(roles)}}}")
+    for a in stray:
+        lines.append(
+            f"    # {json.dumps(a.path)} is taken for the id of a {a.kind}, but no tool returns one: "
+            f"say which does, with `returns: {{object: {a.kind}}}`, or give the argument another role"
+        )
     unknown = [a.path for a in spec.arguments if a.role is Role.UNKNOWN]
     if unknown:
         lines.append(

@@ -50,9 +50,16 @@ class SqliteAudit:
     """The audit port over the file at `path`, made with owner-only permissions if it does not exist."""
 
     def __init__(
-        self, path: str | os.PathLike[str], *, clock: Callable[[], float] = time.time, patience: float = 5.0
+        self,
+        path: str | os.PathLike[str],
+        *,
+        clock: Callable[[], float] = time.time,
+        patience: float = 5.0,
+        read_only: bool = False,
     ) -> None:
         """Open or create the file; `patience` (s) is how long to wait for another writer.
+
+        `read_only` neither creates nor changes anything: for whoever examines an audit.
 
         Raises:
             AuditError: the file cannot be opened, or is no audit.
@@ -60,6 +67,7 @@ class SqliteAudit:
         self._path = Path(path)
         self._clock = clock
         self._patience = patience
+        self._read_only = read_only
         self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
@@ -142,6 +150,8 @@ class SqliteAudit:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
+        if self._read_only:
+            return self._open_read_only()
         try:
             os.close(os.open(self._path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
             db = sqlite3.connect(self._path, timeout=self._patience, isolation_level=None, check_same_thread=False)
@@ -154,6 +164,17 @@ class SqliteAudit:
         except sqlite3.Error as error:
             db.close()
             raise AuditError(f"`{self._path}` cannot serve as an audit: {error}") from error
+        return db
+
+    def _open_read_only(self) -> sqlite3.Connection:
+        try:
+            where = f"{self._path.absolute().as_uri()}?mode=ro"
+            db = sqlite3.connect(
+                where, uri=True, timeout=self._patience, isolation_level=None, check_same_thread=False
+            )
+            db.execute(f"SELECT {COLUMNS} FROM audit LIMIT 1")  # noqa: S608 - a constant
+        except sqlite3.Error as error:
+            raise AuditError(f"`{self._path}` cannot be read as an audit: {error}") from error
         return db
 
     def _write_ahead(self, db: sqlite3.Connection) -> None:

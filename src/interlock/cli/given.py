@@ -1,0 +1,156 @@
+"""What a command line gives by name: objects of the user's modules, functions, a manifest, an audit, JSON.
+
+A module is looked for in the current folder first. What it prints while it is imported goes to stderr: stdout is the
+command's.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import redirect_stdout
+from importlib import import_module
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from interlock.cli.errors import UsageError
+from interlock.kernel.errors import InterlockError
+
+if TYPE_CHECKING:
+    from interlock.adapters.functions import Tool
+    from interlock.policy.policy import Policy
+    from interlock.stores.sqlite import SqliteAudit
+
+MANIFEST = "interlock.yaml"
+TOOLS_HELP = "functions, or an object with them in `tools`; the module is importable from here"
+
+
+def an_object(reference: str) -> object:
+    """The object `module:name`.
+
+    Raises:
+        UsageError: there is none, or its module fails.
+    """
+    module, colon, name = reference.partition(":")
+    if not (module and colon and name):
+        raise UsageError(f"`{reference}` names no object", hint="write `module:object`, for example `app.tools:TOOLS`")
+    folder = os.getcwd()  # noqa: PTH109 - an entry of sys.path is text
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        with redirect_stdout(sys.stderr):
+            found: object = import_module(module)
+            for step in name.split("."):
+                found = getattr(found, step)
+    except (Exception, SystemExit) as error:  # the user's code: it may raise anything
+        told = f"`{reference}` cannot be imported: {type(error).__name__}: {error}"
+        raise UsageError(told, hint=f"modules are looked for in {folder} first") from None
+    return found
+
+
+def functions(reference: str) -> list[Tool]:
+    """The tools that `module:name` is, holds, or lists.
+
+    Raises:
+        UsageError: it is nothing of that kind.
+        ToolError: a function that cannot be a tool.
+    """
+    return tools_in(an_object(reference), reference)
+
+
+def tools_in(value: object, reference: str) -> list[Tool]:
+    """The tools in `value`: a function, a description of one, a list of them, or an object with `tools`."""
+    from interlock.adapters.functions import Tool, tool_of
+
+    inner = getattr(value, "tools", None)
+    match value:
+        case Tool() | {"name": _}:
+            return [tool_of(value)]
+        case Mapping():
+            return [tool_of(item) for item in value.values()]
+        case list() | tuple() | set() | frozenset():
+            return [tool_of(item) for item in value]
+        case _ if inner is not None and not isinstance(inner, type):
+            return tools_in(inner, reference)
+        case _ if callable(value):
+            return [tool_of(value)]
+        case _:
+            told = f"`{reference}` is a {type(value).__name__}, which holds no functions"
+            raise UsageError(told, hint="name a list of functions, or an object whose `tools` is one")
+
+
+def policy(path: str, tools: Iterable[Tool] = ()) -> Policy:
+    """The policy of the manifest at `path`, checked against `tools`.
+
+    Raises:
+        UsageError: there is no such file.
+        PolicyError: with all that is wrong.
+    """
+    if not Path(path).is_file():
+        hint = "`interlock init --tools module:object -o interlock.yaml` writes a first one"
+        raise UsageError(f"there is no manifest `{path}`", hint=hint)
+    from interlock.policy.load import load_policy
+
+    known = list(tools)
+    return load_policy(
+        path, schemas={t.name: t.parameters for t in known}, descriptions={t.name: t.description for t in known}
+    )
+
+
+def audit(path: str | Path) -> SqliteAudit:
+    """The audit in the file at `path`, for reading only.
+
+    Raises:
+        UsageError: there is no such file.
+        AuditError: it is no audit.
+    """
+    if not Path(path).is_file():
+        raise UsageError(f"there is no audit `{path}`", hint="an audit is made when an application opens `Interlock`")
+    from interlock.stores.sqlite import SqliteAudit
+
+    return SqliteAudit(path, read_only=True)
+
+
+def json_in(path: str | Path) -> object:
+    """What the JSON file at `path` says.
+
+    Raises:
+        UsageError: it cannot be read.
+    """
+    try:
+        return json.loads(Path(path).read_bytes())
+    except OSError as error:
+        raise UsageError(f"`{path}` cannot be read: {(error.strerror or 'no file').lower()}") from None
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"`{path}` is no JSON: {error}") from None
+
+
+def json_of(text: str, what: str) -> dict[str, object]:
+    """The JSON object in `text`.
+
+    Raises:
+        UsageError: it is none.
+    """
+    from interlock.adapters.proposal import read_arguments
+
+    try:
+        return dict(read_arguments(text))
+    except InterlockError as error:
+        raise UsageError(f"{what} is no JSON object: {error}", hint='write for example \'{"to": "bob"}\'') from None
+
+
+def rules_in(text: str) -> Iterator[tuple[str, str]]:
+    """(name, text with its comment) of each rule in `text`, which has been checked."""
+    from interlock.policy.rules import parse_rules, split
+
+    rules, _ = parse_rules(split(text, "rules"))
+    return ((rule.id, rule.text) for rule in rules)
+
+
+def shipped_rules() -> frozenset[str]:
+    """The names of the rules in base.cedar."""
+    from importlib.resources import files
+
+    return frozenset(name for name, _ in rules_in(files("interlock.policy").joinpath("base.cedar").read_text("utf-8")))
