@@ -175,7 +175,9 @@ def read_name(name: str, description: str = "") -> Words:
     many = any(singular(w) != w for w in segment)
     said = _described(description)
     certain = tuple(v for v in verbs if v not in AMBIGUOUS or _imperative(v, segment, said))
-    for group, source in ((certain, "name"), (said, "description"), (verbs, "name")):
+    # `order_history` is read; `order` alone, with nothing said of it, may well order.
+    last = verbs if not segment or segment[-1] not in _READ_NOUNS else ()
+    for group, source in ((certain, "name"), (said, "description"), (last, "name")):
         if group:
             lead = tuple(dict.fromkeys(group))
             effect = max((_effect(v, objects + places) for v in lead), key=_SEVERITY.index)
@@ -214,12 +216,14 @@ def _verbs(segment: Sequence[str]) -> tuple[str, ...]:
     start = 0 if segment[0] in NOUNS or verb_of(segment[0]) or len(segment) == 1 else 1
     led = [v for i, v in verbs if i == start]
     joined = [v for i, v in verbs if i and segment[i - 1] in {"and", "or", "then", "&"}]  # `get_or_create_user`
-    strong = [v for _, v in verbs if v not in AMBIGUOUS]
     if led and led[0] not in AMBIGUOUS:
         return tuple(led + joined)
-    # `email_search`, `order_cancel`: the first word is a noun after all. `todo_list_add` has two verbs by their look;
-    # the one with the larger consequence counts.
-    return tuple(strong + joined) or tuple(led or [v for _, v in verbs])
+    # `email_search`, `order_cancel`: the first word is a noun after all. Among several, as in `todo_list_add`, the one
+    # with the larger consequence counts; what `mark_as_read` reads is not done by the call.
+    rest = [v for i, v in verbs if i != start and segment[i - 1] != "as" and (v not in AMBIGUOUS or v not in NOUNS)]
+    if led and led[0] not in NOUNS:
+        return tuple(led + rest)
+    return tuple(rest) or tuple(led or [v for _, v in verbs])
 
 
 def _imperative(verb: str, segment: Sequence[str], said: tuple[str, ...]) -> bool:
@@ -689,7 +693,7 @@ def _returns(words: Words, description: str, effect: Effect, kind: str) -> tuple
     """Whose words a result is, as far as the name tells, and the fields to presume."""
     nouns = (*words.objects, *words.places)
     secret = effect in {Effect.READ, Effect.FETCH} and bool(
-        _SECRETIVE.search(f"{' '.join(nouns)} {description}".lower())
+        _SECRETIVE.search(f"{' '.join(nouns).replace('_', ' ')} {description}".lower())
     )
     ids = ("id", "id_", "uuid", f"{kind}_id") if kind else ("id", "id_", "uuid")
     if effect is Effect.READ and _self_describing(words):

@@ -45,7 +45,7 @@ _CLASSES = {
     "import draw sketch design print capture keep document memorise memorize remember track print request "
     "submit add launch enroll enrol",
     "add": "add append insert attach include put throw_in toss_in throw toss drop enter enroll enrol onboard stick "
-    "pop chuck extend subscribe join log list restock stock assign connect link",
+    "pop chuck extend subscribe log list restock stock assign connect link",
     "update": "update change edit modify rename move set adjust fix correct replace revise amend alter append extend "
     "reschedule postpone mark complete assign reassign archive label tag merge switch raise lower increase decrease "
     "reduce bump push_back bring_forward put_off delay shift swap convert rewrite rephrase patch put turn flag pin "
@@ -95,8 +95,8 @@ _CLASSES = {
     "kick_off need want conduct carry_out throw grant raise hand_in",
 }
 
-# Also common nouns (or adjectives): a verb only where a verb can stand.
-AMBIGUOUS = frozenset(
+# Also common nouns or adjectives, beside those in `_NOUNS`.
+_ALSO_NOUNS = frozenset(
     "email mail message text dm sms fax book order transfer post share call report comment note update change charge "
     "review rent refund request purchase ping set file place mark run record rate like release reset return block "
     "lock deposit tip list search view query check count look show find help guess study track watch load measure "
@@ -170,7 +170,7 @@ _NOUNS = {
     "message": "message notification reply response answer announcement greeting alert",
     "dm": "dm direct_message private_message whatsapp sms text text_message slack chat conversation thread",
     "letter": "letter fax postcard",
-    "event": "event meeting appointment calendar lunch dinner_date call interview invitation invite conference "
+    "event": "event meeting appointment calendar lunch dinner_date interview invitation invite conference "
     "session workshop party breakfast brunch sync standup webinar celebration slot call_slot coffee gathering visit "
     "calendar_event calendar_entry date demo reception ceremony",
     "interview": "interview candidate applicant",
@@ -196,7 +196,7 @@ _NOUNS = {
     "assistant reviewer people staff applicant student tenant recipient doctor dr patient him her them",
     "profile": "profile address phone phone_number telephone bio detail personal_detail contact_detail info "
     "information personal_data username user_info street first_name last_name surname biography mobile contact_info "
-    "email_address user_information residence date_of_birth picture_profile",
+    "email_address user_information residence date_of_birth ",
     "address": "address street postcode zip residence email_address shipping_address delivery_address",
     "contact": "contact address_book contact_card phone_book",
     "account": "account login signup membership subscription_account bank_account user_account",
@@ -271,7 +271,8 @@ ACTION_NOUNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "invitation invite": "invite send create",
             "reply response answer": "reply send",
             "post tweet announcement story": "post",
-            "comment review rating remark": "post like",
+            "comment review remark": "post",
+            "rating": "post like",
             "change update edit correction adjustment amendment": "update",
             "cancellation deletion removal": "delete",
             "reminder alarm timer": "create",
@@ -394,10 +395,10 @@ PHRASAL: Mapping[str, Mapping[str, str]] = MappingProxyType(_phrasal())
 FORMS: Mapping[str, Verb] = MappingProxyType(_verb_forms())
 CLASSES: Mapping[str, frozenset[str]] = MappingProxyType(_classes())
 NOUNS: Mapping[str, frozenset[str]] = MappingProxyType(_noun_forms())
+AMBIGUOUS = _ALSO_NOUNS | (CLASSES.keys() & NOUNS.keys())  # a verb only where a verb can stand
 _SINGULAR = {plural(word): word for words in _NOUNS.values() for word in words.split()}
 _PAIRS = frozenset(tuple(word.split("_")) for word in NOUNS if "_" in word)
 _LONGEST_COMPOUND = 3
-
 
 
 _QUOTES = str.maketrans(

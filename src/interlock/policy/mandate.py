@@ -115,7 +115,7 @@ _TOKEN = re.compile(
     | (?P<quote>"[^"\n]{0,400}"|(?<!\w)'[^'\n]{1,200}'(?!\w))
     | (?P<file>\b[\w-]+\.[A-Za-z][A-Za-z0-9]{1,4}\b)
     | (?P<at>[@\#][\w-]+)
-    | (?P<number>\d[\w.,:/-]*)
+    | (?P<number>\d(?:[\w.,:/-]*\w)?)
     | (?P<word>[^\W\d]+(?:['-][^\W\d]+)*)
     | (?P<end>[.?!;\n]+)
     | (?P<stop>[,:()]|-{1,2}|[–—])
@@ -137,7 +137,9 @@ _OBJECT_STARTS = _set(
     "the a an my your our his her their its this that these those each every all any some it them him me us another "
     "everyone everybody something anything everything two three one both whatever up down out new off to"
 )
-_PREPOSITIONS = _set("of in on about from for with by at into per via as onto during after before since under over within")
+_PREPOSITIONS = _set(
+    "of in on under about from for with by at into per via as onto during after before since under over within"
+)
 _TOPICS = _set("about regarding concerning re that because since saying asking telling stating titled called named with "
                "who whose which mentioning explaining when while if unless after before until than like")  # fmt: skip
 _SUBJECTS = _set("i we they he she it people who which")
@@ -149,7 +151,9 @@ _FILLERS = _set(
 _WH = _set("what who whom whose which when where why how what's who's where's when's how's whats")
 _AUX = _set("is are was were am does did has had isn't aren't wasn't doesn't didn't hasn't haven't do have")
 _MODALS = _set("can could would will should may might shall must can't couldn't won't wouldn't")
-_CAUSES = _set("have get want need needs wants like be gets getting having wanted ensure must should prefer love being see")
+_CAUSES = _set(
+    "have get want need needs wants like be gets getting having wanted ensure must should prefer love being see"
+)
 _NOT = _set("don't not never without dont cannot rather instead avoid stop refrain doesn't shouldn't mustn't won't nor")
 _GERUND_AFTER = _set("mind start try consider by and then finish keep about appreciate suggest after me you of for")
 _BREAKS = _set("and then but or plus also")
@@ -372,7 +376,9 @@ def _tokens(text: str) -> Iterator[list[_Token]]:
                 yield [*sentence, _Token(kind="end", word="?" if "?" in said else ".")]
             sentence = []
         else:
-            proper = kind == "word" and said[0].isupper() and bool(sentence) and said != "I" and not said.startswith("I'")
+            proper = (
+                kind == "word" and said[0].isupper() and bool(sentence) and said != "I" and not said.startswith("I'")
+            )
             sentence.append(_Token(kind=kind, word=said.lower(), proper=proper))
     if sentence:
         yield [*sentence, _Token(kind="end", word=".")]
@@ -544,15 +550,17 @@ class _Reader:
             return form.lemma
         if form.lemma in AMBIGUOUS or (form.lemma not in CLASSES and token.word not in self._verbs):
             return form.lemma if self._stands(tokens, i, previous, starts=starts, after=after) else None
-        if previous in _SUBJECTS and not (previous == "i" and _asks_leave(tokens, i)) and form.lemma not in {"want", "need"}:
+        if (
+            previous in _SUBJECTS
+            and not (previous == "i" and _asks_leave(tokens, i))
+            and form.lemma not in {"want", "need"}
+        ):
             return None
         if (previous == "that" and not cause) or previous in _PREPOSITIONS:
             return None
         return form.lemma
 
-    def _stands(
-        self, tokens: Sequence[_Token], i: int, previous: str, *, starts: bool, after: _Token | None
-    ) -> bool:
+    def _stands(self, tokens: Sequence[_Token], i: int, previous: str, *, starts: bool, after: _Token | None) -> bool:
         """A word that is also a noun stands where a verb stands."""
         if after is None or after.kind == "end" and not starts:
             return previous in {"to", "please", "and", "then", "you"} and after is not None
@@ -561,7 +569,29 @@ class _Reader:
             return False  # `order 12 arrived broken`
         if after.word in _NOUNISH_NEXT or previous in _PREPOSITIONS:
             return False
-        if starts or previous in _MODALS or previous in {"please", "you", "we", "and", "then", "or", "let's", "ensure", "just", "but", "not", "also", "now", "u", "kindly", "first"}:
+        if (
+            starts
+            or previous in _MODALS
+            or previous
+            in {
+                "please",
+                "you",
+                "we",
+                "and",
+                "then",
+                "or",
+                "let's",
+                "ensure",
+                "just",
+                "but",
+                "not",
+                "also",
+                "now",
+                "u",
+                "kindly",
+                "first",
+            }
+        ):
             if previous in {"and", "or"} and after.kind == "word" and not _object(after):
                 return self._coordinated(tokens, i)
             return True
@@ -584,7 +614,9 @@ def verbs_since(verbs: Sequence[tuple[int, str, bool]], at: int) -> bool:
 def _before(tokens: Sequence[_Token], i: int) -> _Token | None:
     """The token before `i` that is no filler word."""
     j = i - 1
-    while j >= 0 and (tokens[j].word in _FILLERS - {"and", "or", "but", "not", "please", "then"} or tokens[j].word.endswith("ly")):
+    while j >= 0 and (
+        tokens[j].word in _FILLERS - {"and", "or", "but", "not", "please", "then"} or tokens[j].word.endswith("ly")
+    ):
         j -= 1
     while j >= 0 and tokens[j].word == "please" and j and tokens[j - 1].kind != "stop":
         j -= 1
@@ -593,7 +625,11 @@ def _before(tokens: Sequence[_Token], i: int) -> _Token | None:
 
 def _object(token: _Token) -> bool:
     """`token` can begin the object of a verb."""
-    return token.kind in {"mail", "quote", "at", "money", "number", "url", "file", "host"} or token.proper or token.word in _OBJECT_STARTS
+    return (
+        token.kind in {"mail", "quote", "at", "money", "number", "url", "file", "host"}
+        or token.proper
+        or token.word in _OBJECT_STARTS
+    )
 
 
 def _negated(tokens: Sequence[_Token], i: int) -> bool:
@@ -644,7 +680,9 @@ def _question(tokens: Sequence[_Token]) -> bool:
 
 def _commands(tokens: Sequence[_Token], i: int) -> bool:
     """After a boundary at `i`: what follows is asked for, not asked about."""
-    while i < len(tokens) and (tokens[i].word in _FILLERS or tokens[i].kind == "stop" or tokens[i].word in {"if", "so"}):
+    while i < len(tokens) and (
+        tokens[i].word in _FILLERS or tokens[i].kind == "stop" or tokens[i].word in {"if", "so"}
+    ):
         i += 1
     if i + 1 >= len(tokens):
         return False
@@ -733,20 +771,24 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
     words: set[str] = set()
     acts: set[str] = set()
     into = head
+    direct = True  # no preposition but `of` yet
+    purpose = False  # what follows `for` is a topic, but only up to the next preposition
     for n, token in enumerate(region):
         if token.word == ":":
             into = topic
         elif token.kind == "word" and token.word in _TOPICS | {"for"} and (head or token.word != "for"):
             into = topic
-        elif token.kind == "word" and token.word in _PREPOSITIONS | {"to"} and into is head:
+            purpose = token.word == "for"
+        elif token.kind == "word" and token.word in _PREPOSITIONS | {"to"} and (into is head or purpose):
             into = place
+            direct = direct and token.word == "of"
         elif token.word == "," and into is topic:
             into = place
         classes = _classes_of(token)
         one = singular(token.word)
         if into is not topic and token.kind == "word":
             words.add(one)
-            acts |= set(ACTION_NOUNS.get(one, ()))
+            acts |= set(ACTION_NOUNS.get(one, ())) if direct else set()
         following = region[n + 1] if n + 1 < len(region) else None
         if classes and not (following is not None and following.kind == "word" and following.word in NOUNS
                             and token.kind == "word" and not token.proper):  # fmt: skip
@@ -810,6 +852,8 @@ def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...
     if read.verbs:
         heads |= _noun_classes(v for v in read.verbs if v in TELLING)
     objects = heads | _noun_classes(read.places)
+    if "channel" in arguments and classes & {"send", "post", "invite", "upload"}:
+        objects |= {"channel"}
     if not objects:
         objects = _noun_classes(a.removesuffix("_id") for a in arguments)
     if "send" in classes and "money" not in objects and not objects & _MESSAGING and effect is Effect.EGRESS:
@@ -892,7 +936,8 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
         return [n for n, t, fit in matches if fit == 2 or (fit and not t.verbs & _CHANGES)]  # noqa: PLR2004
     exact = [(n, t) for n, t, fit in matches if fit == 2]  # noqa: PLR2004
     if exact:
-        if wanted.classes & {"delete", "update", "add", "invite"} and any(t.heads & wanted.head for _, t in exact):
+        narrow = wanted.light or wanted.classes & {"delete", "update", "add", "invite"}
+        if narrow and any(t.heads & wanted.head for _, t in exact):
             exact = [(n, t) for n, t in exact if t.heads & wanted.head or t.words & wanted.words and not t.heads]
         return [n for n, _ in exact] + [n for n, t, _ in matches if not t.objects]
     near = [n for n, _, fit in weak if fit == 2] + [n for n, _, fit in matches if fit == 1]  # noqa: PLR2004
@@ -929,6 +974,8 @@ def _fit(wanted: _Wanted, tool: _Tool) -> int:
         meant = meant - _PEOPLE
     if tool.objects & meant or tool.words & wanted.words or (tool.light and wanted.verb in tool.words):
         return 2
+    if "send" in wanted.classes and tool.objects & _MESSAGING and not meant & (_MESSAGING | _FINANCE):
+        return 1  # a report is sent by mail, whatever else it could be sent by
     return 1 if tool.near & meant else 0
 
 
