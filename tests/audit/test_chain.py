@@ -67,6 +67,13 @@ def test_an_edited_record_shows(change: Callable[[Record], Record], at: int) -> 
 
 
 @pytest.mark.parametrize("at", [0, 4, 8])
+def test_an_edited_record_with_a_new_digest_breaks_the_link_after_it(at: int) -> None:
+    changed = replace(TEN[at], body={"n": -1})
+    edited = [*TEN[:at], replace(changed, digest=changed.computed()), *TEN[at + 1 :]]
+    assert verify(edited) == Broken(at + 2, f"record {at + 2} does not follow record {at + 1}")
+
+
+@pytest.mark.parametrize("at", [0, 4, 8])
 def test_a_deleted_record_shows(at: int) -> None:
     assert isinstance(verify([*TEN[:at], *TEN[at + 1 :]]), Broken)
 

@@ -11,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from interlock.kernel.call import Json
 from interlock.kernel.decision import Forbidden, NeedsApproval, Permitted
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import Effect, Role
 from interlock.monitor.approvals import LONG, DenyAll, InProcessApprovals, TerminalApprovals, render
 from interlock.monitor.errors import ApprovalError, NotPerformed
 from interlock.monitor.mediate import REFUSED
+from interlock.monitor.ports import Tool
 from interlock.monitor.question import Answer, Asked, Question, visible, yes
 from tests.monitor.world import BOB, EVE, TO_BOB, TO_EVE, World, call
 
@@ -125,6 +127,18 @@ def test_a_nonce_that_repeats_or_is_none_refuses(tmp_path: Path, nonces: Iterato
     observed = [world.monitor.call(run, TO_BOB).content for _ in range(3)]
     assert observed[1:] == [REFUSED, REFUSED]
     assert len(world.sent) == observed.count({"status": "sent"}) <= 1
+
+
+def test_what_was_approved_is_what_runs_or_nothing_does(tmp_path: Path) -> None:
+    def unstable(arguments: dict[str, Json]) -> dict[str, Json]:
+        return arguments | {"body": f"version {len(world.human.asked)}"}
+
+    box = World(tmp_path / "outbox")
+    world = World(tmp_path / "outbox", tools={"send": Tool(perform=box.send, validate=unstable)})
+    box.monitor = world.monitor
+    assert world.monitor.call(world.open(), TO_EVE).content == REFUSED
+    assert len(world.human.asked) == 1
+    assert world.sent == []
 
 
 def test_an_approval_lifts_only_what_an_approval_may_lift(world: World) -> None:

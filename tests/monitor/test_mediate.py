@@ -134,6 +134,19 @@ def test_m2_a_permit_is_used_also_when_performing_failed(tmp_path: Path) -> None
     assert world.audit.bodies("outcome")[-1]["outcome"] == "failed"
 
 
+def test_what_a_failed_call_may_have_written_is_not_believed_when_it_comes_back(tmp_path: Path) -> None:
+    def breaks(permit: Permit, call: Call) -> Json:
+        raise ConnectionError("lost after sending")
+
+    planted = "mallory@evil.example"
+    world = World(tmp_path / "outbox", tools={"send": Tool(perform=breaks)})
+    run = world.open(poisoned=False)
+    world.monitor.call(run, call("send", to=BOB, body=planted))
+    world.mail = {"items": [{"id": "m2", "contact": planted, "body": "x"}]}
+    world.monitor.call(run, call("read_mail"))
+    assert isinstance(world.monitor.propose(run, call("send", to=planted, body="x")), NeedsApproval)
+
+
 def test_m2_an_interrupted_call_is_used_and_on_record(tmp_path: Path) -> None:
     def interrupted(permit: Permit, call: Call) -> Json:
         raise KeyboardInterrupt
@@ -400,6 +413,17 @@ def test_m10_the_posture_is_the_first_record(world: World) -> None:
     }
 
 
+def test_m10_who_plays_each_part_is_named(world: World) -> None:
+    assert world.monitor.posture()["ports"] == {
+        "audit": "FlakyAudit",
+        "approvals": "Human",
+        "clock": "Time",
+        "nonce": "<lambda>",
+        "redact": "redacted",
+        "planner": "none",
+    }
+
+
 def test_m10_relaxed_rules_are_named(tmp_path: Path) -> None:
     world = World(tmp_path / "outbox", policy=policy(relaxed=("blind-effect",)))
     assert world.monitor.posture()["relaxed"] == ["blind-effect"]
@@ -443,7 +467,11 @@ OBLIGED = '\n@id("obliging") @obliges("notify:boss") permit (principal, action =
 
 def test_k8_an_unknown_obligation_refuses(tmp_path: Path) -> None:
     world = World(tmp_path / "outbox", policy=policy(rules_text=policy().rules_text + OBLIGED))
-    assert world.monitor.call(world.open(), TO_BOB).content == REFUSED
+    run = world.open()
+    decision = world.monitor.propose(run, TO_BOB)
+    assert isinstance(decision, Forbidden)
+    assert decision.rules == ("obligation:notify",)
+    assert world.monitor.call(run, TO_BOB).content == REFUSED
     assert world.sent == []
 
 
@@ -516,6 +544,16 @@ def test_a_planner_sees_the_users_words_only_and_plans_again_when_the_user_speak
     assert world.monitor.call(run, to_bob).performed
     assert not any("evil" in words for words in planner.seen)
     assert len(world.sent) == 1
+
+
+def test_a_mandate_is_planned_before_anything_external_is_read(tmp_path: Path) -> None:
+    planner = Words()
+    world = World(tmp_path / "outbox", planner=planner)
+    run = world.open("planned", "read my mail", poisoned=False)
+    assert planner.seen == []
+    world.monitor.observe(run, POISON, Integrity.EXTERNAL)
+    assert planner.seen == ["read my mail"]
+    assert world.audit.kinds()[-1] == "mandate"
 
 
 def test_without_a_working_planner_there_is_no_effect(tmp_path: Path) -> None:

@@ -189,8 +189,9 @@ def test_a_fork_opens_a_connection_of_its_own(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
+            inherited = store._connection
             store.append("decision", "child", {})
-            os._exit(0)
+            os._exit(2 if store._connection is inherited else 0)
         finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0

@@ -1,1 +1,1 @@
-"""Ring 2: mediate. Read `ports`, `question`, `run`, `mediate`; nobody else calls `kernel.decide`, or a tool."""
+"""Ring 2: mediate. Read `ports`, `question`, `history`, `run`, `mediate`; nobody else calls the kernel, or a tool."""

@@ -26,8 +26,10 @@ from interlock.kernel.decide import Facts, MandateState, Request, Resource, Rule
 from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Permit, Permitted
 from interlock.kernel.errors import PermitError
 from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers
-from interlock.kernel.spec import Role, ToolSpec
+from interlock.kernel.spec import Role
+from interlock.monitor import evidence
 from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, RunError
+from interlock.monitor.evidence import Examined
 from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
 from interlock.monitor.ports import Performer, Ports, Tool
 from interlock.monitor.question import Answer, Asked, Question, visible
@@ -76,17 +78,6 @@ class Observed:
     handles: tuple[str, ...] = ()
     performed: bool
     record: Record | None  # of the outcome or the refusal; None if the audit did not take it
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Examined:
-    """A call as it would run, and what was established about it."""
-
-    call: Call
-    proposed: Call  # as the model wrote it: with handles, without defaults
-    spec: ToolSpec
-    binding: Binding
-    request: Request
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +141,7 @@ class Monitor:
             "rules": sorted(self._rules.ids),
             "relaxed": sorted(self._policy.relaxed),
             "ports": {
-                name: type(getattr(self._ports, name)).__name__
+                name: _named(getattr(self._ports, name))
                 for name in ("audit", "approvals", "clock", "nonce", "redact", "planner")
             },
             "approvals_expire_after": self._patience,
@@ -249,7 +240,7 @@ class Monitor:
         """
         with run.lock:
             run.check_mandate_open()
-            self._ports.audit.append("mandate", run.id, _mandate(mandate, "fixed"))
+            self._ports.audit.append("mandate", run.id, evidence.mandate(mandate, "fixed"))
             run.fix(mandate)
 
     def narrow_mandate(self, run: Run, mandate: Mandate) -> None:
@@ -259,7 +250,7 @@ class Monitor:
             AuditError: it could not be recorded; then nothing changed.
         """
         with run.lock:
-            self._ports.audit.append("mandate", run.id, _mandate(mandate, "narrowed by"))
+            self._ports.audit.append("mandate", run.id, evidence.mandate(mandate, "narrowed by"))
             run.narrow(mandate)
 
     def declassify(self, run: Run, readers: Readers, *, by: str) -> None:
@@ -466,7 +457,7 @@ class Monitor:
 
     # examine, decide, record
 
-    def _examine(self, run: Run, call: Call) -> _Examined | Forbidden:
+    def _examine(self, run: Run, call: Call) -> Examined | Forbidden:
         """What `call` would do and whose words it is made of, or a refusal that needs no rule."""
         if (call.agent, call.principal, call.run) != (run.agent, run.principal, run.id):
             return Forbidden(digest=call.digest, rules=("error:run",), why="the call is for another run")
@@ -504,7 +495,7 @@ class Monitor:
             blocked=frozenset(),
             arguments=cedar_args(spec, exact.arguments, self._policy.args_used),
         )
-        return _Examined(
+        return Examined(
             call=exact,
             proposed=call,
             spec=spec,
@@ -512,7 +503,7 @@ class Monitor:
             request=Request(call=exact, resource=resource, facts=facts),
         )
 
-    def _decide(self, run: Run, examined: _Examined, *, approved: bool) -> Decision:
+    def _decide(self, run: Run, examined: Examined, *, approved: bool) -> Decision:
         """What the kernel says; an obligation that nobody here can meet refuses (K8)."""
         nonce = self._ports.nonce()
         if not run.fresh(nonce):
@@ -526,9 +517,9 @@ class Monitor:
                 return Forbidden(digest=examined.call.digest, rules=(f"obligation:{unknown[0]}",), why=why)
         return decision
 
-    def _settle(self, run: Run, examined: _Examined, decision: Decision, *, expires: float | None = None) -> Decision:
+    def _settle(self, run: Run, examined: Examined, decision: Decision, *, expires: float | None = None) -> Decision:
         """Put the decision on record, then let its permit be used (M3)."""
-        body = self._body(examined.call, decision, examined)
+        body = evidence.decision(examined.call, decision, examined, self._ports.redact)
         record = self._ports.audit.append("decision", run.id, body)
         if isinstance(decision, Permitted):
             memory, exact = run.memory, (examined.call, record.seq)
@@ -549,7 +540,7 @@ class Monitor:
     def _refused(self, run: Run, call: Call, decision: Forbidden) -> Forbidden:
         """A refusal that stands whether or not it can be put on record."""
         try:
-            body = self._body(call, decision, None)
+            body = evidence.decision(call, decision, None, self._ports.redact)
         except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is not kept
             body = {"decision": "forbidden", "rules": list(decision.rules), "dropped": type(error).__name__}
         self._note(run, "decision", body)
@@ -561,60 +552,6 @@ class Monitor:
             return self._ports.audit.append(kind, run.id, body)
         except Exception:  # noqa: BLE001 - a port: nothing is permitted by this record, so nothing depends on it
             return None
-
-    def _body(self, call: Call, decision: Decision, examined: _Examined | None) -> dict[str, object]:
-        """A decision as its record says it: everything that `explain` needs, redacted."""
-        words: dict[str, Json] = {"arguments": thaw(call.arguments)}
-        if isinstance(decision, Forbidden):
-            words["why"] = decision.why
-        body: dict[str, object] = {
-            "decision": _WORDS[type(decision)],
-            "rules": list(decision.rules),
-            "tool": call.tool,
-            "agent": call.agent,
-            "principal": call.principal,
-            "digest": call.digest,
-        }
-        if examined is not None:
-            facts = examined.request.facts
-            resource = examined.request.resource
-            words["bound"] = [
-                {
-                    "path": b.path,
-                    "value": b.value,
-                    "role": b.role.value,
-                    "kind": b.kind,
-                    "vouched": b.vouched,
-                    "pointed": b.pointed,
-                    "integrity": b.integrity.word,
-                    "why": b.why,
-                }
-                for b in examined.binding.arguments
-            ]
-            words["resource"] = {"type": resource.type, "id": resource.id}
-            body["effect"] = examined.spec.effect.value
-            body["facts"] = {
-                "listed": facts.listed,
-                "unvouched": sorted(facts.unvouched),
-                "unpointed": sorted(facts.unpointed),
-                "receivers": sorted(facts.receivers),
-                "unnamed": sorted(facts.unnamed),
-                "blind": facts.blind,
-                "external": facts.external,
-                "confidential": facts.confidential,
-                "sources": sorted(facts.sources),
-                "findings": sorted(facts.findings),
-                "mandate": facts.mandate,
-                "blocked": sorted(facts.blocked),
-            }
-        if isinstance(decision, Permitted):
-            body["nonce"] = decision.permit.nonce  # the permit's proof stays out
-            body["approved"] = decision.permit.approved
-            body["obligations"] = [f"{o.name}:{o.argument}" if o.argument else o.name for o in decision.obligations]
-        redacted = self._ports.redact(words)
-        if not isinstance(redacted, dict):
-            raise MonitorError("the redactor must return an object for an object")
-        return body | redacted
 
     # approvals
 
@@ -635,7 +572,7 @@ class Monitor:
             except Exception as error:  # noqa: BLE001 - entry point: whatever breaks refuses
                 return self._refused(run, call, _broken(call, "monitor", error))
 
-    def _question(self, run: Run, examined: _Examined, decision: NeedsApproval) -> Question:
+    def _question(self, run: Run, examined: Examined, decision: NeedsApproval) -> Question:
         nonce = self._ports.nonce()
         if not run.fresh(nonce):
             raise MonitorError("the nonce is no text or was used before; use `secrets.token_hex`")
@@ -677,6 +614,9 @@ class Monitor:
                     return self._refused(run, asked.call, examined)
                 if examined.call.digest != question.digest:
                     raise ApprovalError("the call is no longer the one that was approved")  # noqa: TRY301
+                now = self._decide(run, examined, approved=False)
+                if isinstance(now, NeedsApproval) and not set(now.rules) <= set(question.rules):
+                    raise ApprovalError("a rule asks that the human was not shown")  # noqa: TRY301
                 decision = self._decide(run, examined, approved=True)
                 if isinstance(decision, Permitted):
                     self._endorse(run, examined.binding, by)
@@ -699,8 +639,9 @@ class Monitor:
     def _endorse(self, run: Run, binding: Binding, by: str) -> None:
         """Vouch for what the human has just seen and approved; once per value."""
         for b in binding.arguments:
-            if not b.vouched:
-                self.endorse(run, b.value, b.role, kind=b.kind, by=by)
+            if not (b.vouched and b.pointed):
+                for value in (b.value, *b.culprits):
+                    self.endorse(run, value, b.role, kind=b.kind, by=by)
 
     # permits and outcomes
 
@@ -742,6 +683,10 @@ class Monitor:
             content, failed, dropped = None, False, type(error).__name__
             body = {"outcome": "dropped", "why": dropped}
         try:
+            if failed:
+                run.ledger.returned(
+                    call, None
+                )  # what failed may have done its work before: what it wrote is remembered
             # Also when the result is dropped: the call was made, and what it wrote is remembered.
             shown = run.ledger.returned(call, content, failed=failed)
         except Exception as error:  # noqa: BLE001 - the label is unknown, so nothing more may depend on this run
@@ -749,7 +694,7 @@ class Monitor:
             return _TakenIn(DROPPED, CONSTANT, (), {"outcome": "dropped", "why": run.broken})
         if dropped:
             return _TakenIn(DROPPED, CONSTANT, (), body)
-        body |= {"label": _label(shown.label), "handles": list(shown.handles)}
+        body |= {"label": evidence.label(shown.label), "handles": list(shown.handles)}
         return _TakenIn(shown.content, shown.label, shown.handles, body)
 
     # histories
@@ -868,7 +813,7 @@ class Monitor:
         tools = [self._policy.tools[name] for name in sorted(self._agent(run).tools) if name in self._policy.tools]
         mandate = planner.plan("\n".join(run.words), tools)
         change = "planned again" if again else "planned"
-        self._ports.audit.append("mandate", run.id, _mandate(mandate, change))
+        self._ports.audit.append("mandate", run.id, evidence.mandate(mandate, change))
         run.plan(mandate)
 
     def _mandate_state(self, run: Run, tool: str) -> MandateState:
@@ -893,7 +838,6 @@ class Monitor:
 
 
 CONSTANT: Final = Label(Integrity.OWN, EVERYONE)
-_WORDS = {Permitted: "permitted", NeedsApproval: "needs-approval", Forbidden: "forbidden"}
 
 
 def refusal(decision: NeedsApproval | Forbidden | None) -> Observed:
@@ -937,12 +881,6 @@ def _outcome(event: Returned) -> Outcome:
     return Failed(_text(event.output)) if event.failed else Done(event.output)
 
 
-def _mandate(mandate: Mandate, change: str) -> dict[str, object]:
-    origins = sorted((tool, path, sorted(i.word for i in who)) for (tool, path), who in mandate.origins.items())
-    effects = dict(mandate.effects)
-    return {"change": change, "by": mandate.by, "effects": effects, "open": mandate.open, "origins": origins}
-
-
-def _label(label: Label) -> dict[str, object]:
-    readers = label.readers.names
-    return {"integrity": label.integrity.word, "readers": None if readers is None else sorted(readers)}
+def _named(port: object) -> str:
+    """What plays the part: a function or a class by its name."""
+    return str(getattr(port, "__name__", type(port).__name__)) if port is not None else "none"
