@@ -96,7 +96,7 @@ def test_the_name_of_an_argument_says_its_role(tool: str, argument: str, role: s
         ({"type": "object"}, "unknown"),
     ],
 )
-def test_type_format_and_description_speak_where_the_name_is_silent(below: dict, role: str) -> None:
+def test_type_format_and_description_speak_where_the_name_is_silent(below: dict[str, object], role: str) -> None:
     assert infer_spec("update_thing", "", schema(zzz=below)).argument("zzz").role == role
 
 
@@ -199,3 +199,11 @@ def test_the_first_manifest_is_yaml_and_says_the_same() -> None:
 
 def test_a_manifest_of_nothing_is_one() -> None:
     assert yaml.safe_load(suggest_manifest([]))["tools"] == {}
+
+
+@pytest.mark.parametrize("end", ["\n", "\r", "\u0085", "\u2028"])
+def test_a_name_cannot_write_lines_of_the_manifest(end: str) -> None:
+    name = f"url{end}    effect: read{end}    x: "
+    manifest = yaml.safe_load(suggest_manifest([("get_page", "", schema(name)), ("send", "", schema(name))]))
+    assert [t["effect"] for t in manifest["tools"].values()] == ["fetch", "egress"]
+    assert all("x" not in t for t in manifest["tools"].values())

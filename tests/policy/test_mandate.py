@@ -5,6 +5,7 @@ import re
 import time
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -31,7 +32,7 @@ ALL = [t for tools in SETS.values() for t in tools]
 
 
 @pytest.mark.parametrize("case", CORPUS["case"], ids=[c["id"] for c in CORPUS["case"]])
-def test_words_open_what_they_ask_for_and_nothing_else(case: dict) -> None:
+def test_words_open_what_they_ask_for_and_nothing_else(case: dict[str, Any]) -> None:
     tools = SETS[case["tools"]]
     effects = {t.name for t in tools if t.effect is not Effect.READ}
     mandate = LexicalPlanner().plan(case["text"], tools)
@@ -137,7 +138,7 @@ def test_narrowing_has_no_order(a: Mandate, b: Mandate) -> None:
 
 
 @pytest.mark.parametrize("limit", [-1, True, 1.5, "2"])
-def test_a_limit_is_a_whole_number(limit) -> None:
+def test_a_limit_is_a_whole_number(limit: Any) -> None:
     with pytest.raises(PlanError):
         Mandate(effects={"a": limit}, by="x")
 

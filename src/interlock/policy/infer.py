@@ -8,12 +8,14 @@ reading that asks or refuses more. A manifest overrides all of it, and what a se
 review what `suggest_manifest` writes.
 """
 
+# ruff: noqa: E501 - patterns and word lists are easier to check on one line
 from __future__ import annotations
 
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 
 from interlock.kernel.spec import Argument, Effect, Returns, Role, ToolSpec
 from interlock.policy.lexicon import (
@@ -245,9 +247,9 @@ def _described(description: str) -> tuple[str, ...]:
             continue
         ambiguous = verb.lemma in AMBIGUOUS
         at_verb = i == 0 or words[i - 1] in {"to", "and", "or", "then", "can", "will", "tool", "function"}
-        if not found and (not ambiguous or at_verb) and verb.form != "ing":
-            found.append(verb.lemma)
-        elif found and words[i - 1] in {"and", "or", "then"}:
+        if (not found and (not ambiguous or at_verb) and verb.form != "ing") or (
+            found and words[i - 1] in {"and", "or", "then"}
+        ):
             found.append(verb.lemma)
     return tuple(found)
 
@@ -342,12 +344,8 @@ def _leaves(schema: Mapping[str, object]) -> Iterator[_Leaf]:
         for group in ("$defs", "definitions")
         for key, value in _mapping(schema.get(group)).items()
     }
-    count = 0
-    for leaf in _walk(schema, (), definitions, _MAX_DEPTH):
-        count += 1
-        if count > MAX_ARGUMENTS:
-            return  # what has no role is unknown, and must be vouched
-        yield leaf
+    # Beyond the limit an argument has no role: it is unknown, and must be vouched.
+    yield from islice(_walk(schema, (), definitions, _MAX_DEPTH), MAX_ARGUMENTS)
 
 
 def _walk(
@@ -540,8 +538,7 @@ def _role(leaf: _Leaf, effect: Effect, words: Words, kind: str) -> tuple[Role, s
     if (
         leaf.format in {"email", "idn-email"}
         or last in _RECIPIENT
-        or first in {"recipient", "to", "cc", "bcc"}
-        and effect is not Effect.READ
+        or (first in {"recipient", "to", "cc", "bcc"} and effect is not Effect.READ)
     ):
         return _recipient(leaf, effect, integer=integer, last=last, has=has)
     if name in {"share_with", "shared_with", "invite", "notify", "send_to", "mail_to", "reply_to", "assign_to"}:
@@ -560,7 +557,7 @@ def _role(leaf: _Leaf, effect: Effect, words: Words, kind: str) -> tuple[Role, s
         return Role.COMMAND, ""
     if last in _COMMAND and last not in {"python", "program"}:
         return Role.COMMAND, ""
-    if last in {"filename"} or name in {"file_name", "document_title", "new_name", "display_name"}:
+    if last == "filename" or name in {"file_name", "document_title", "new_name", "display_name"}:
         return (Role.TITLE if effect is not Effect.DESTROY else Role.ENTITY), ""
     if has & _PATH and (leaf.types <= {"string", "array"}):
         return Role.PATH, ""
@@ -752,15 +749,15 @@ def _tool_lines(found: Inferred, kinds: frozenset[str]) -> list[str]:
     """The lines of one tool. `kinds`: of objects that some tool returns; ids of others a manifest must not speak of."""
     spec, returns = found.spec, found.spec.returns
     stray = [a for a in spec.arguments if a.kind and a.kind not in kinds]
-    lines = [f"  {_plain(spec.name)}:", "    kind: function", f"    effect: {spec.effect}  # {found.why}"]
+    lines = [f"  {_plain(spec.name)}:", "    kind: function", f"    effect: {spec.effect}  # {_one_line(found.why)}"]
     if told := [a for a in spec.arguments if a not in stray]:
         roles = [f"{_plain(a.path)}: {_plain(f'id:{a.kind}' if a.kind else str(a.role))}" for a in told]
         lines.append(f"    arguments: {{{', '.join(roles)}}}")
-    for a in stray:
-        lines.append(
-            f"    # {json.dumps(a.path)} is taken for the id of a {a.kind}, but no tool returns one: "
-            f"say which does, with `returns: {{object: {a.kind}}}`, or give the argument another role"
-        )
+    lines += [
+        f"    # {json.dumps(a.path)} is taken for the id of a {a.kind}, but no tool returns one: "
+        f"say which does, with `returns: {{object: {a.kind}}}`, or give the argument another role"
+        for a in stray
+    ]
     unknown = [a.path for a in spec.arguments if a.role is Role.UNKNOWN]
     if unknown:
         lines.append(
@@ -773,13 +770,17 @@ def _tool_lines(found: Inferred, kinds: frozenset[str]) -> list[str]:
         ("id", returns.id), ("names", returns.names), ("own", returns.own), ("presumed", found.presumed),
         ("typed", returns.typed),
     ):  # fmt: skip
-        if values:
-            fields.append(f"{key}: [{', '.join(_plain(v) for v in values)}]")
+        fields += [f"{key}: [{', '.join(_plain(v) for v in values)}]"] if values else []
     if returns.confidential:
         fields.append("confidential: true")
     lines.append("    returns:")
     lines += [f"      {f}" for f in fields]
     return lines
+
+
+def _one_line(text: str) -> str:
+    """`text` as a comment: a name of an argument must not end it and go on as YAML."""
+    return " ".join(text.split())
 
 
 _YAML_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_-]*")

@@ -6,6 +6,7 @@ is one dictionary access and an unknown word stays unknown. Nothing here knows a
 A missing synonym costs a question or a refusal, a wrong one opens a tool too many: the static rules still hold.
 """
 
+# ruff: noqa: E501 - word lists are easier to check on one line
 from __future__ import annotations
 
 import re
@@ -273,7 +274,7 @@ ACTION_NOUNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "post tweet announcement story": "post",
             "comment review remark": "post",
             "rating": "post like",
-            "change update edit correction adjustment amendment": "update",
+            "change update edit correction adjustment amendment raise promotion bonus": "update",
             "cancellation deletion removal": "delete",
             "reminder alarm timer": "create",
             "note task todo list entry record": "create",
@@ -402,7 +403,7 @@ _LONGEST_COMPOUND = 3
 
 
 _QUOTES = str.maketrans(
-    {"’": "'", "‘": "'", "`": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "‐": "-", "‑": "-"}
+    {"’": "'", "‘": "'", "`": "'", "“": '"', "”": '"', "„": '"', "«": '"', "»": '"', "\u2010": "-", "\u2011": "-"}
 )
 _NAME_WORDS = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|\d+|[^\W\d_a-zA-Z]+")
 

@@ -8,6 +8,7 @@ refuses the user's own task. Words that hand the decision to somebody else ("do 
 does not understand, leave the mandate open.
 """
 
+# ruff: noqa: E501 - patterns and word lists are easier to check on one line
 from __future__ import annotations
 
 import json
@@ -60,9 +61,9 @@ class Mandate:
 
     def __post_init__(self) -> None:
         for tool, limit in self.effects.items():
-            if not isinstance(tool, str) or not tool:
+            if not tool:
                 raise PlanError("a mandate names its tools; an empty name is none")
-            if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 0):
+            if not _is_limit(limit):
                 raise PlanError(f"`{tool}` may run a whole number of times, or null for no limit of its own")
         if not self.by:
             raise PlanError("a mandate says `by` whom it was made")
@@ -93,6 +94,11 @@ class Mandate:
         return self.open or tool in self.effects
 
 
+def _is_limit(limit: object) -> bool:
+    """None or a whole number; `True` is neither, though Python counts it as one."""
+    return limit is None or (isinstance(limit, int) and not isinstance(limit, bool) and limit >= 0)
+
+
 def _least(a: int | None, b: int | None) -> int | None:
     return a if b is None else b if a is None else min(a, b)
 
@@ -121,6 +127,9 @@ _TOKEN = re.compile(
     | (?P<stop>[,:()]|-{1,2}|[–—])
     """,
     re.VERBOSE,
+)
+_ABBREVIATED = re.compile(
+    r"\b(dr|mr|mrs|ms|prof|st|no|vs|approx|inc|ltd|jr|sr|etc|[ap]\.m|e\.g|i\.e)\.(?=\s)", re.IGNORECASE
 )
 _KINDS_OF_OBJECTS = {"url": "page", "host": "page", "mail": "person", "money": "money", "file": "file"}
 
@@ -174,8 +183,8 @@ _PAGE_WORDS = _set("online internet google research wikipedia web")
 _POLES: Mapping[str, tuple[str, int]] = {
     verb: (axis, sign)
     for axis, plus, minus in (
-        ("power", "turn_on switch_on enable activate start play resume turn_up put_on unmute",
-         "turn_off switch_off shut_off disable deactivate stop pause turn_down shut_down mute cut_off"),
+        ("power", "turn_on switch_on enable activate start play resume put_on unmute",
+         "turn_off switch_off shut_off disable deactivate stop pause shut_down mute cut_off kill cut"),
         ("door", "lock close shut", "unlock open"),
         ("alarm", "arm", "disarm"),
         ("answer", "approve accept grant agree confirm okay ok sign_off allow authorize authorise endorse",
@@ -240,6 +249,8 @@ _IDIOMS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
     (trigger, re.compile(pattern, re.IGNORECASE), instead)
     for trigger, pattern, instead in (
         ("let", r"\blet (?:me|us) know\b", "tell_me"),
+        ("let", r"\blet go of\b", "dismiss"),
+        ("let", r"\blet ((?:[^\s,.]+ ){1,3}?)go\b", r"dismiss \1"),
         ("let", r"\blet ((?:[^\s,.]+ ){1,5}?)know\b", r"inform \1"),
         ("forget", r"\bdon'?t let (?:me|us) forget(?: to)?\b", "create a reminder that"),
         ("forget", r"\b(?:do not|don'?t|never) forget(?: to| about)?\b", "please"),
@@ -377,14 +388,19 @@ def _tokens(text: str) -> Iterator[list[_Token]]:
             sentence = []
         else:
             proper = (
-                kind == "word" and said[0].isupper() and bool(sentence) and said != "I" and not said.startswith("I'")
+                kind == "word"
+                and said[0].isupper()
+                and not (len(said) > 1 and said.isupper())
+                and bool(sentence)
+                and said != "I"
+                and not said.startswith("I'")
             )
             sentence.append(_Token(kind=kind, word=said.lower(), proper=proper))
     if sentence:
         yield [*sentence, _Token(kind="end", word=".")]
 
 
-_ALWAYS_PARTICLES = _set("up down out off back away forward rid")
+_ALWAYS_PARTICLES = _set("up down out off over back away forward rid")
 _INSEPARABLE = _set("get write text email message check go ask reach follow touch")
 _AFTER_PARTICLE = _set("please in at for now and then when if while tonight today tomorrow")
 _MAX_BETWEEN = 6  # words between a verb and its particle
@@ -441,7 +457,7 @@ class _Reader:
         self._verbs = verbs
 
     def read(self, words: str) -> _Read:
-        text = folded(words)
+        text = _ABBREVIATED.sub(r"\1", folded(words))
         low = text.lower()
         for trigger, pattern, instead in _IDIOMS:
             if trigger in low:
@@ -517,6 +533,8 @@ class _Reader:
             found = _wanted(verb, region)
             if found is not None:
                 asked.append(found)
+            if verb not in TELLING and (with_ := _with_message(region)):
+                asked.append(with_)
         return asked, reads or any(_reading(v) for _, v, _ in verbs), question
 
     def _verb(self, tokens: Sequence[_Token], i: int, *, cause: bool) -> str | None:
@@ -534,7 +552,7 @@ class _Reader:
                 return _unknown_verb(tokens, i)
         if _negated(tokens, i):
             return None
-        starts = before is None or before.kind in {"stop"}
+        starts = before is None or before.kind == "stop"
         previous = before.word if before is not None else ""
         if form.form == "s":
             return form.lemma if form.lemma in {"want", "need"} and previous not in _DETERMINERS else None
@@ -562,7 +580,7 @@ class _Reader:
 
     def _stands(self, tokens: Sequence[_Token], i: int, previous: str, *, starts: bool, after: _Token | None) -> bool:
         """A word that is also a noun stands where a verb stands."""
-        if after is None or after.kind == "end" and not starts:
+        if after is None or (after.kind == "end" and not starts):
             return previous in {"to", "please", "and", "then", "you"} and after is not None
         later = tokens[i + 2] if i + 2 < len(tokens) else None
         if after.kind == "number" and later is not None and (later.word in _AUX or _past(later)):
@@ -593,14 +611,14 @@ class _Reader:
             }
         ):
             if previous in {"and", "or"} and after.kind == "word" and not _object(after):
-                return self._coordinated(tokens, i)
+                return self._coordinated(tokens)
             return True
         if previous == "to":
             two = tokens[i - 2].word if i > 1 else ""
             return two in _BEFORE_TO or i == 1 or (after.kind != "stop" and _object(after))
         return previous == "i" and _asks_leave(tokens, i)
 
-    def _coordinated(self, tokens: Sequence[_Token], i: int) -> bool:
+    def _coordinated(self, tokens: Sequence[_Token]) -> bool:
         """`find it and email Bob`, but not `mails and text files`: what stands before `and` was a verb's clause."""
         first = next((t for t in tokens if t.word not in _FILLERS), None)
         return first is not None and (first.form is not None or first.word in _MODALS or first.word in {"i", "i'd"})
@@ -667,7 +685,7 @@ def _question(tokens: Sequence[_Token]) -> bool:
         i += 1
     first = words[i] if i < len(words) else ""
     then = words[i + 1] if i + 1 < len(words) else ""
-    if _REQUEST.search(said) and not (first in _WH and "please" in said and then not in {"about"}):
+    if _REQUEST.search(said) and not (first in _WH and "please" in said and then != "about"):
         return False
     if first in _WH:
         return True
@@ -675,7 +693,8 @@ def _question(tokens: Sequence[_Token]) -> bool:
         return ends or first == "should"
     if first in _AUX:
         return True
-    return ends and not (tokens[i].form is not None and tokens[i].form.form in {"base", "ing"})
+    form = tokens[i].form if i < len(tokens) else None
+    return ends and (form is None or form.form not in {"base", "ing"})
 
 
 def _commands(tokens: Sequence[_Token], i: int) -> bool:
@@ -695,6 +714,16 @@ def _commands(tokens: Sequence[_Token], i: int) -> bool:
     if form is None or form.form != "base" or token.word in _AUX:
         return False
     return _object(after) or (form.lemma not in AMBIGUOUS and after.kind != "end")
+
+
+def _with_message(region: Sequence[_Token]) -> _Wanted | None:
+    """`close the ticket with a friendly reply` asks for the reply as well."""
+    for j, token in enumerate(region[:-1]):
+        if token.word == "with":
+            for t in region[j + 1 : j + 5]:
+                if t.word in {"reply", "response", "message", "comment", "email", "mail"}:
+                    return _wanted("reply" if t.word in {"reply", "response"} else "send", [t, *region])
+    return None
 
 
 def _into_new(tokens: Sequence[_Token], i: int) -> int:
@@ -718,7 +747,7 @@ def _unknown_verb(tokens: Sequence[_Token], i: int) -> str | None:
     token = tokens[i]
     before = _before(tokens, i)
     after = tokens[i + 1]
-    led = before is None or before.word in {"please", "and", "then", "to"} or before.kind == "stop" and i > 1
+    led = before is None or before.word in {"please", "and", "then", "to"} or (before.kind == "stop" and i > 1)
     if not led or token.word in NOUNS or token.word in _KNOWN or token.word.endswith(("ly", "'s", "ing", "ed")):
         return None
     if before is not None and before.kind == "stop":
@@ -788,13 +817,17 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
         one = singular(token.word)
         if into is not topic and token.kind == "word":
             words.add(one)
-            acts |= set(ACTION_NOUNS.get(one, ())) if direct else set()
         following = region[n + 1] if n + 1 < len(region) else None
-        if classes and not (following is not None and following.kind == "word" and following.word in NOUNS
-                            and token.kind == "word" and not token.proper):  # fmt: skip
-            into |= classes  # of `hotel booking`, only the last word says what it is
+        if following is not None and following.word in NOUNS and token.kind == "word" and not token.proper:
+            continue  # of `hotel booking`, only the last word says what it is
+        into |= classes
+        if direct and into is not topic:
+            acts |= set(ACTION_NOUNS.get(one, ()))
     light = verb in LIGHT
     classes_of_verb = CLASSES.get(verb, frozenset())
+    if classes_of_verb >= {"add", "delete"}:  # `drop it in the cart`, `drop it from the cart`
+        out_of = any(t.word in {"from", "off", "out"} for t in region)
+        classes_of_verb -= {"add", "create", "update", "post"} if out_of else {"delete"}
     if not head and not place:
         head = topic
     if light:
@@ -803,11 +836,11 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
             if not wide:
                 if verb in {"want", "need"} and head:  # `I need a taxi`
                     wide = frozenset({"book", "buy", "create", "request"})
-                elif not (classes_of_verb - {"light", "read"}) or verb in {"have"}:
+                elif not (classes_of_verb - {"light", "read"}) or verb == "have":
                     return None
                 else:
                     wide = classes_of_verb - {"light", "read"}
-        else:
+        elif verb != "give" or not wide:
             wide |= classes_of_verb - {"light", "read"}
         if not wide:
             return None
@@ -930,7 +963,8 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
             weak.append((name, tool, _fit(wanted, tool)))
     if pole and pole[0] not in {"presence", "share"}:
         same = [m for m in matches if any(p[0] == pole[0] for v in m[1].verbs if (p := _POLES.get(v)))]
-        matches = same or matches
+        if any(fit == 2 for _, _, fit in same) or all(fit != 2 for _, _, fit in matches):  # noqa: PLR2004
+            matches = same or matches
     if "pay" in wanted.classes and (wanted.head | wanted.place) & _FINANCE:
         # A bill is paid by paying it or by sending money: people do not care which.
         return [n for n, t, fit in matches if fit == 2 or (fit and not t.verbs & _CHANGES)]  # noqa: PLR2004
@@ -938,13 +972,15 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
     if exact:
         narrow = wanted.light or wanted.classes & {"delete", "update", "add", "invite"}
         if narrow and any(t.heads & wanted.head for _, t in exact):
-            exact = [(n, t) for n, t in exact if t.heads & wanted.head or t.words & wanted.words and not t.heads]
+            exact = [(n, t) for n, t in exact if t.heads & wanted.head or (t.words & wanted.words and not t.heads)]
         return [n for n, _ in exact] + [n for n, t, _ in matches if not t.objects]
-    near = [n for n, _, fit in weak if fit == 2] + [n for n, _, fit in matches if fit == 1]  # noqa: PLR2004
-    if near:
+    near = [n for n, _, fit in weak if fit == 2]  # noqa: PLR2004
+    if not near and not wanted.exact and wanted.classes - {"fetch", "control"}:
+        # No tool for this verb: the object alone says what is meant, unless that destroys or pays.
+        near = [n for n, t in tools.items() if t.heads & wanted.head - _PEOPLE and not t.classes & {"delete", "pay"}]
+    near += [n for n, _, fit in matches if fit == 1]
+    if near or wanted.exact:
         return near
-    if wanted.exact:
-        return []
     plain = [n for n, t, _ in matches if not t.objects and not t.words]
     if plain:
         return plain
@@ -955,13 +991,17 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
         if around:
             return around
     spends = bool(wanted.classes & {"pay", "buy", "refund"})
-    return [n for n, t, _ in matches if spends or "pay" not in t.classes]
+    left = [(n, t) for n, t, _ in matches if spends or "pay" not in t.classes]
+    literal = [n for n, t in left if wanted.verb in t.verbs]
+    return literal if "delete" in wanted.classes and literal else [n for n, _ in left]
 
 
 def _means(wanted: _Wanted, tool: _Tool) -> bool:
     """The tool does what the verb of the wish asks for."""
     if wanted.classes & tool.classes or (tool.light and wanted.verb in tool.words):  # `refund order 3`: issue_refund
         return True
+    if any(_PARTICULAR.get(v, -1) == _PARTICULAR.get(wanted.verb) for v in tool.verbs):
+        return True  # `undo the deployment`: rollback_deployment
     if "book" in wanted.classes and "create" in tool.classes and tool.objects & _DATED:
         return True  # what is scheduled stands in a calendar
     return "buy" in wanted.classes and "cart" in tool.objects and "add" in tool.verbs
