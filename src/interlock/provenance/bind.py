@@ -15,7 +15,7 @@ from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import RECEIVERS, Argument, Effect, Role, ToolSpec
 from interlock.provenance import kinds
 from interlock.provenance.known import new_words
-from interlock.provenance.labels import Scalar
+from interlock.provenance.labels import Scalar, step
 from interlock.provenance.ledger import APPROVED, Ledger, flatten
 
 MADE = "made by the model before it read anything external"
@@ -34,6 +34,7 @@ class Bound:
     integrity: Integrity  # of the best source that the role accepts; external without one
     vouched: bool
     pointed: bool
+    switch: bool  # nobody can vouch for it: on or off, a choice, or an amount that nobody named
     culprits: tuple[str, ...] = ()  # what inside the value nobody vouches for: links, addresses, words
     explain: Callable[[], str] = field(repr=False, compare=False)
 
@@ -79,7 +80,7 @@ def bind(
         unnamed=frozenset(
             b.path for b in receiving if ledger.user.source(b.role, b.value) is None and not _endorsed(ledger, b)
         ),
-        blind=all(b.role is Role.OPTION for b in bound),
+        blind=all(b.switch for b in bound),
     )
 
 
@@ -106,6 +107,9 @@ def _bound(ledger: Ledger, spec: ToolSpec, argument: Argument, path: str, value:
         integrity=integrity,
         vouched=where is not None,
         pointed=pointed,
+        switch=isinstance(value, bool)
+        or argument.role is Role.OPTION
+        or (argument.role is Role.AMOUNT and integrity is Integrity.EXTERNAL),
         culprits=culprits,
         explain=explain,
     )
@@ -158,9 +162,9 @@ def _culprits(ledger: Ledger, argument: Argument, text: str) -> tuple[str, ...]:
         if not (ledger.user.actionable(kind, value) or ledger.own.actionable(kind, value))
         and (ledger.external or ledger.outside_actionable(kind, value))
     ]
-    if argument.role is Role.TITLE and ledger.external:
+    if argument.role is Role.TITLE and (ledger.external or ledger.outside(argument.role, text)):
         found += new_words(text, ledger.user, ledger.own)
-    return tuple(found)
+    return tuple(f for f in found if not ledger.endorsed(f, argument.role, argument.kind))
 
 
 def _pointed(ledger: Ledger, spec: ToolSpec, argument: Argument, text: str) -> bool:
@@ -204,7 +208,7 @@ def _keys(arguments: Mapping[str, object], spec: ToolSpec) -> list[tuple[str, Sc
     def walk(value: object, path: str) -> None:
         if isinstance(value, Mapping):
             for k, v in value.items():
-                here = f"{path}.{k}" if path else k
+                here = f"{path}.{step(k)}" if path else step(k)
                 if path and not any(d == here or d.startswith(f"{here}.") for d in declared):
                     found.append((path, k))
                 walk(v, here)

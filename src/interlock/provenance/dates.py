@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from datetime import date, timedelta
-from functools import lru_cache
+from itertools import pairwise
 from typing import NamedTuple
 
 _MONTHS = "january february march april may june july august september october november december".split()
@@ -38,6 +38,12 @@ _RELATIVE = re.compile(
     re.IGNORECASE,
 )
 _SMALL = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}
+_LETTERS = re.compile(r"[a-z]+|[^\w\s:.,/+()-]")
+_TELLING_TIME = frozenset(
+    "t z am pm a p m h st nd rd th at on of the to from until till through thru and between by in utc gmt bst cet "
+    "cest est edt cst cdt mst mdt pst pdt ist jst o clock noon today tonight tomorrow yesterday next this last day days week "
+    "weeks sept morning afternoon evening".split()
+) | {w for name in (*_MONTHS, *_WEEKDAYS) for w in (name, name[:3])}
 MAX_RANGE = 62  # days between the ends of a range whose inner days count as said
 
 
@@ -59,7 +65,6 @@ class When(NamedTuple):
         return bool(self.days or self.clocks)
 
 
-@lru_cache(maxsize=2048)
 def when(text: str, today: date | None = None) -> When:
     """All days and times of day in `text`; words such as "tomorrow" only if `today` is known."""
     spans: list[tuple[int, int, Day]] = []
@@ -72,10 +77,10 @@ def when(text: str, today: date | None = None) -> When:
     for pattern in (_MONTH_FIRST, _DAY_FIRST):
         for m in pattern.finditer(text):
             month = next(i for i, name in enumerate(_MONTHS, 1) if name.startswith(m["m"].lower()[:3]))
-            year = int(m["y"]) if m["y"] else None
+            said_year = int(m["y"]) if m["y"] else None
             ends = [int(m[g]) for g in ("a", "b") if m[g]]
             for number in ends if len(ends) == 1 or "," in m[0] else range(ends[0], ends[1] + 1):
-                spans += _day(m, year, month, number)
+                spans += _day(m, said_year, month, number)
     days = {d for _, _, d in spans} | _inside(text, spans)
     if today is not None:
         days |= {Day(d.year, d.month, d.day) for d in _relative(text, today)}
@@ -94,7 +99,7 @@ def _inside(text: str, spans: list[tuple[int, int, Day]]) -> set[Day]:
     """The days between two dates that the text joins to a range."""
     found: set[Day] = set()
     ordered = sorted(spans)
-    for (_, end, a), (start, _, b) in zip(ordered, ordered[1:], strict=False):
+    for (_, end, a), (start, _, b) in pairwise(ordered):
         if end <= start and _BETWEEN.match(text[end:start]):
             year = a.year or b.year
             first, last = date(year or 2024, a.month, a.day), date(b.year or year or 2024, b.month, b.day)
@@ -133,7 +138,12 @@ def _clocks(text: str) -> set[tuple[int, int]]:
 
 
 def said(value: str, user: When) -> bool:
-    """The days that `value` names are all among those the user said; without days, its times of day are."""
+    """The days that `value` names are all among those the user said; without days, its times of day are.
+
+    A value that says anything else beside a time is no time.
+    """
+    if not value.isascii() or not set(_LETTERS.findall(value.lower())) <= _TELLING_TIME:
+        return False
     asked = when(value)
     if asked.days:
         return all(any(_same(d, u) for u in user.days) for d in asked.days)

@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from interlock.kernel.spec import Role
 from interlock.provenance import dates, kinds
-from interlock.provenance.text import STOP, folded, phrase, words
+from interlock.provenance.text import STOP, folded, phrase, stands, units, worded, words
 
 MAX_ITEMS = 2_000  # characters of a field within which its lines and list items are names of their own
 # superlative → (field names that it measures, whether the greatest is meant)
@@ -39,6 +39,15 @@ _REACH = 3  # words after a superlative among which its noun stands
 _ITEMS = re.compile(r"[\n;|]|,\s|:\s")
 
 
+@dataclass(frozen=True, slots=True)
+class Prose:
+    """A text in which names are looked for: its units, the text itself, and where it stands."""
+
+    phrase: str
+    text: str
+    where: str
+
+
 @dataclass(slots=True)
 class Known:
     """Values that somebody trusted named; each maps to where it stands."""
@@ -52,7 +61,9 @@ class Known:
     numbers: dict[str, str] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     words: set[str] = field(default_factory=set)
-    prose: list[tuple[str, str]] = field(default_factory=list)  # phrase, where
+    prose: list[Prose] = field(default_factory=list)
+    stands: dict[str, list[int]] = field(default_factory=dict)  # unit → which pieces of prose have it
+    ranked: list[tuple[str, frozenset[str]]] = field(default_factory=list)  # superlative, the words after it
     texts: list[str] = field(default_factory=list)
     moments: dict[dates.Day, str] = field(default_factory=dict)
     clocks: set[tuple[int, int]] = field(default_factory=set)
@@ -60,8 +71,11 @@ class Known:
     def say(self, text: str, where: str, today: date | None = None) -> None:
         """Take in prose."""
         self._values(text, where)
-        self.prose.append((phrase(text), where))
+        told = self._prose(text, where)
         self.texts.append(text)
+        self.ranked += [
+            (m[1], frozenset(told[m.end() :].split(maxsplit=_REACH)[:_REACH])) for m in _RANK.finditer(told)
+        ]
         for line in text.splitlines():
             self.tokens.setdefault(line.strip(), where)
         said = dates.when(text, today)
@@ -75,12 +89,20 @@ class Known:
         self.names.setdefault(folded(value), where)
         if len(value) <= MAX_ITEMS:
             if " " in value:
-                self.prose.append((phrase(value), where))
+                self._prose(value, where)
             for item in _ITEMS.split(value):
                 if item.strip():
                     self.names.setdefault(folded(item), where)
         for day in dates.when(value).days:
             self.moments.setdefault(day, where)
+
+    def _prose(self, text: str, where: str) -> str:
+        parts = units(text)
+        told = phrase(parts)
+        for unit in set(parts):
+            self.stands.setdefault(unit, []).append(len(self.prose))
+        self.prose.append(Prose(told, folded(text), where))
+        return told
 
     def _values(self, text: str, where: str) -> None:
         found = kinds.found(text)
@@ -101,7 +123,7 @@ class Known:
         """Where this value of an argument with this role is named, typed and whole; None if it is not."""
         match role:
             case Role.RECIPIENT:
-                return self._all(self.addresses, kinds.address(value)) if "@" in value else self._name(value)
+                return self._all(self.addresses, kinds.address(value)) if "@" in value[1:] else self._name(value)
             case Role.ACCOUNT:
                 spelt = kinds.account(value)
                 return self._all(self.accounts, spelt) if spelt else self._name(value)
@@ -128,27 +150,37 @@ class Known:
         return value in store
 
     def phrased(self, value: str) -> bool:
-        """The words of `value` stand in prose, adjacent and in order."""
-        needle = phrase(value)
-        return bool(needle.strip()) and any(needle in p for p, _ in self.prose)
+        """The units of `value` stand in prose, adjacent and in order."""
+        return self._phrase(value) is not None
 
     def ranks(self, nouns: Collection[str]) -> set[str]:
         """The superlatives that prose puts before one of `nouns`: "the largest file", "my most recent payment"."""
-        found: set[str] = set()
-        for told, _ in self.prose:
-            for m in _RANK.finditer(told):
-                if set(told[m.end() :].split()[:_REACH]) & set(nouns):
-                    found.add(m[1])
-        return found
+        return {rank for rank, after in self.ranked if not after.isdisjoint(nouns)}
+
+    def _phrase(self, value: str) -> str | None:
+        """Where the units of `value` stand. Only the prose that has the rarest of them is searched."""
+        parts = units(value)
+        places = [self.stands.get(p) for p in parts]
+        if not parts or not all(places):
+            return None
+        needle = phrase(parts)
+        rarest = min((p for p in places if p), key=len)
+        return next((self.prose[i].where for i in rarest if needle in self.prose[i].phrase), None)
+
+    def _literal(self, value: str) -> str | None:
+        """Where `value` stands letter by letter, apart from case and white space."""
+        wanted = folded(value)
+        parts = [p for p in (self.stands.get(u) for u in units(value)) if p]
+        return (
+            next((self.prose[i].where for i in min(parts, key=len) if stands(wanted, self.prose[i].text)), None)
+            if parts
+            else None
+        )
 
     def _name(self, value: str) -> str | None:
         if kinds.name(value) is None:
             return None
-        where = self.names.get(folded(value))
-        if where is None and all(w in self.words for w in words(value)):  # most unknown names end here
-            needle = phrase(value)
-            where = next((w for p, w in self.prose if needle in p), None)
-        return where
+        return self.names.get(folded(value)) or (self._phrase(value) if worded(value) else self._literal(value))
 
     def _moment(self, value: str) -> str | None:
         if dates.said(value, dates.When(frozenset(self.moments), frozenset(self.clocks))):
@@ -174,27 +206,34 @@ class NamedIds:
         """`nouns`: word → kind of object, for every kind that any tool knows."""
         self._nouns = nouns
         self._texts: list[list[str]] = []
+        self._places: dict[str, list[tuple[int, int]]] = {}  # token → text, position
 
     def say(self, text: str) -> None:
-        self._texts.append([t.lower().strip(".") for t in self._TOKEN.findall(text)])
+        """Take in prose."""
+        told = [t.lower().strip(".") for t in self._TOKEN.findall(text)]
+        for i, token in enumerate(told):
+            self._places.setdefault(token, []).append((len(self._texts), i))
+        self._texts.append(told)
 
     def names(self, value: str, kind: str) -> bool:
         """The prose names the object of this kind by this id."""
-        wanted = value.lower()
-        return any(
-            self._at(text, i, wanted, kind) for text in self._texts for i, token in enumerate(text) if token == wanted
-        )
+        places = self._places.get(value.lower(), ())
+        return any(self._means(self._texts[n][max(0, i - self._WINDOW) : i], value, kind) for n, i in places)
 
-    def _at(self, text: list[str], i: int, value: str, kind: str) -> bool:
-        before = [t for t in text[max(0, i - self._WINDOW) : i] if t not in {"and", "or"} and not t.isdigit()]
+    def _means(self, before: list[str], value: str, kind: str) -> bool:
+        before = [t for t in before if t not in {"and", "or"} and not t.isdigit()]
         said = next((self._nouns[t] for t in reversed(before) if t in self._nouns), None)
         if said is not None and said != kind:
             return False
         telling = any(c.isdigit() for c in value) and len(value) >= 6  # noqa: PLR2004 - a short number is a number
-        near = before[-self._NEAR :]
-        return telling or any(t in self._MARKS or self._nouns.get(t) == kind for t in near)
+        return telling or any(t in self._MARKS or self._nouns.get(t) == kind for t in before[-self._NEAR :])
 
 
 def new_words(value: str, *known: Known) -> list[str]:
     """The words of a short text that no trusted author used, without those that every text has."""
-    return [w for w in words(value) if len(w) > 3 and w not in STOP and not any(w in k.words for k in known)]  # noqa: PLR2004
+    return [w for w in words(value) if _telling(w) and not any(w in k.words for k in known)]
+
+
+def _telling(word: str) -> bool:
+    """Not so short that it tells nothing; other scripts say much with few letters."""
+    return word not in STOP and (len(word) > 3 or not word.isascii())  # noqa: PLR2004 - letters

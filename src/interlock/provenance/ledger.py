@@ -13,9 +13,11 @@ to explain a refusal, or to tell a value that came through a handle from one tha
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import date
+from itertools import pairwise
 
 from interlock.kernel.call import Call, Json
 from interlock.kernel.labels import EVERYONE, NOBODY, Integrity, Label, Readers
@@ -23,10 +25,11 @@ from interlock.kernel.spec import Argument, Effect, Role, Show, ToolSpec
 from interlock.provenance import dates, kinds
 from interlock.provenance.errors import ProvenanceError
 from interlock.provenance.known import RANKS, Known, NamedIds
-from interlock.provenance.labels import Leaf, Record, Scalar, label, listed
-from interlock.provenance.text import STOP, folded, squashed, words
+from interlock.provenance.labels import MOMENT, Leaf, Record, Scalar, Trail, label, listed, step
+from interlock.provenance.text import STOP, clean, folded, squashed, words
 
 MAX_DEPTH = 64  # levels of a result; a deeper one is taken as one external text
+CHOICE = 3  # words of a choice that may come out of a handle
 ECHO = 4  # letters and digits from which a piece that the agent wrote is recognised when it comes back
 USER_WORDS = "the user's words"
 OPERATOR = "the operator's instructions"
@@ -101,12 +104,16 @@ class Ledger:
         self.nouns = _nouns(tools.values())
         self.ids = NamedIds(self.nouns)
         self.things: dict[tuple[str, str], Thing] = {}
+        self._bearers: dict[tuple[str, str], set[int]] = {}  # kind and name → the objects that bear it
         self._touched: set[tuple[str, str]] = set()
+        self._made: set[tuple[str, str]] = set()  # touched, and not there before
         self._written: set[str] = set()
+        self._written_text = ""  # the same in one text, for looking inside
         self._endorsed: set[tuple[Role, str, str]] = set()
         self._outside: list[Outside] = []
         self._outside_index = Known()
-        self._outside_echo = ""
+        self._outside_echoes: list[str] = []
+        self._kept: set[Outside] = set()
         self._indexed = 0
         self._handles: dict[str, Handle] = {}
         for value in self.me:
@@ -141,7 +148,7 @@ class Ledger:
 
     def endorse(self, value: str, role: Role, *, kind: str = "") -> bool:
         """A human accepted `value` for this role; False if that was known already (once per value)."""
-        key = (role, folded(value), kind)
+        key = (role, value, kind)
         if key in self._endorsed:
             return False
         self._endorsed.add(key)
@@ -149,7 +156,7 @@ class Ledger:
 
     def endorsed(self, value: str, role: Role, kind: str) -> bool:
         """A human accepted `value` for this role."""
-        return (role, folded(value), kind) in self._endorsed
+        return (role, value, kind) in self._endorsed
 
     def declassify(self, readers: Readers) -> None:
         """A human let `readers` learn what was confidential."""
@@ -165,43 +172,46 @@ class Ledger:
         A failure's text is external: whoever was asked wrote it.
         """
         spec = self.tools.get(call.tool) or ToolSpec(name=call.tool)
-        if failed or _depth(output) > MAX_DEPTH:
+        plain = failed or _depth(output) > MAX_DEPTH
+        leaves, records = ([], []) if plain else label(output, spec.returns, self.me)
+        if spec.effect is not Effect.READ:
+            self._wrote(call, spec, records)  # also what failed may have been done
+        if spec.returns.confidential:
+            self._confide(leaves, records, told=plain)
+        if plain:
             text = output if isinstance(output, str) else json.dumps(output, ensure_ascii=False)
             return self._shown(call.tool, text, [_plain(text)], spec, [])
-        leaves, records = label(output, spec.returns, self.me)
-        if spec.effect is not Effect.READ:
-            self._wrote(call, spec, records)
         if spec.returns.object == "now":
             self._now(leaves)
         leaves = [self._doubted(leaf, records, spec) for leaf in leaves]
         self._meet(leaves, records, spec)
-        if spec.returns.confidential:
-            self._confide(records)
         for leaf in leaves:
             if leaf.integrity is Integrity.OWN and leaf.value is not None and not isinstance(leaf.value, bool):
-                self.own.field(
-                    str(leaf.value), f"`{leaf.field}` of `{call.tool}`" if leaf.field != "." else f"`{call.tool}`"
-                )
+                if leaf.field in spec.returns.id and self._echoes(leaf.value):
+                    continue  # an id that the agent chose identifies its object and vouches for nothing else
+                where = f"`{leaf.field}` of `{call.tool}`" if leaf.field != "." else f"`{call.tool}`"
+                self.own.field(str(leaf.value), where)
         return self._shown(call.tool, output, leaves, spec, records)
 
     def _wrote(self, call: Call, spec: ToolSpec, records: list[Record]) -> None:
-        """Remember what the agent wrote: the objects, and every text that is not the user's own."""
+        """Remember what the agent wrote: the objects, and every value that is not the user's own."""
+        named = {str(v) for p, v in flatten(call.arguments) if spec.argument(p).role is Role.ID}
         for path, value in flatten(call.arguments):
             argument = spec.argument(path)
             if argument.role is Role.ID and self._writes_to(spec, argument):
                 self._touched.add((argument.kind, str(value)))
-            elif isinstance(value, str) and argument.role is not Role.OPTION:
-                self._remember(value)
+            elif not isinstance(value, bool | None) and argument.role is not Role.OPTION:
+                self._remember(str(value))
+        for name in keys(call.arguments):
+            self._remember(name)
         if spec.refers:
             self._touched.add((spec.refers, ""))
         for record in records:
             for known in record.ids:
                 key = (spec.returns.object, known)
                 self._touched.add(key)
-                if spec.effect is not Effect.DESTROY and not any(
-                    spec.argument(p).role is Role.ID and str(v) == known for p, v in flatten(call.arguments)
-                ):
-                    self.things.setdefault(key, Thing()).made = True
+                if spec.effect is not Effect.DESTROY and known not in named and key not in self.things:
+                    self._made.add(key)
 
     @staticmethod
     def _writes_to(spec: ToolSpec, argument: Argument) -> bool:
@@ -211,17 +221,16 @@ class Ledger:
     def _remember(self, value: str) -> None:
         for piece in {value, *value.splitlines()}:
             echo = squashed(piece)
-            if len(echo) >= ECHO and not self.user.phrased(piece):
+            if echo and echo not in self._written and not self.user.phrased(piece):
                 self._written.add(echo)
+                self._written_text += f" {echo}"
 
     def _doubted(self, leaf: Leaf, records: list[Record], spec: ToolSpec) -> Leaf:
         """The leaf, external if the agent wrote to its object or if it echoes what the agent wrote."""
         if leaf.integrity is not Integrity.OWN or leaf.field in spec.returns.id:
             return leaf
         if self._is_touched(leaf, records, spec.returns.object) or self._echoes(leaf.value):
-            return Leaf(
-                field=leaf.field, value=leaf.value, integrity=Integrity.EXTERNAL, record=leaf.record, trail=leaf.trail
-            )
+            return replace(leaf, integrity=Integrity.EXTERNAL)
         return leaf
 
     def _is_touched(self, leaf: Leaf, records: list[Record], kind: str) -> bool:
@@ -229,12 +238,26 @@ class Ledger:
         return any((kind, known) in self._touched for known in ids or ("",))  # without ids there is one object only
 
     def _echoes(self, value: Scalar) -> bool:
-        if not self._written or not isinstance(value, str):
+        """`value` is made of what the agent wrote: whole, a piece of it, or pieces put together."""
+        if not self._written or isinstance(value, bool | None):
             return False
-        echo = squashed(value)
+        echo = squashed(str(value))
+        if not isinstance(value, str):
+            return echo in self._written and len(echo) >= ECHO and folded(str(value)) not in self.own.names
         if len(echo) < ECHO or self.user.phrased(value) or folded(value) in self.own.names:
             return False  # too short to tell, the user's own, or own before the agent wrote anything
-        return any(echo in w or w in echo for w in self._written)
+        return (
+            echo in self._written_text or any(len(w) >= ECHO and w in echo for w in self._written) or self._pieced(echo)
+        )
+
+    def _pieced(self, echo: str) -> bool:
+        """`echo` is nothing but pieces that the agent wrote, one after the other."""
+        short = {w for w in self._written if len(w) < ECHO}
+        ends = {0}
+        for at in range(len(echo) if short else 0):
+            if at in ends:
+                ends |= {at + n for n in range(1, ECHO) if echo[at : at + n] in short}
+        return len(echo) in ends
 
     # What the model reads
 
@@ -243,19 +266,31 @@ class Ledger:
         kind = spec.returns.object
         if not kind:
             return
-        things = [[self.things.setdefault((kind, known), Thing()) for known in r.ids] for r in records]
+        things: list[list[Thing]] = [[] for _ in records]
+        for leaf in leaves:  # an id that others can set is no object's id
+            if (
+                leaf.field in spec.returns.id
+                and leaf.integrity is Integrity.OWN
+                and str(leaf.value) in records[leaf.record].ids
+            ):
+                key = (kind, str(leaf.value))
+                things[leaf.record].append(self.things.setdefault(key, Thing(made=key in self._made)))
         for leaf in leaves:
-            if leaf.record < 0 or isinstance(leaf.value, bool) or leaf.value is None:
+            if leaf.record < 0 or leaf.key or isinstance(leaf.value, bool | None):
                 continue
             for thing in things[leaf.record]:
                 if isinstance(leaf.value, str) and leaf.field in spec.returns.names:
                     (thing.own if leaf.integrity is Integrity.OWN else thing.others).add(leaf.value)
+                    self._bearers.setdefault((kind, folded(leaf.value)), set()).add(id(thing))
                 if leaf.integrity is Integrity.OWN and leaf.mute:
                     thing.measures[leaf.field] = leaf.value
 
-    def _confide(self, records: list[Record]) -> None:
-        shared = [Readers(r.readers) for r in records if r.readers is not None]
-        for readers in shared or [NOBODY]:
+    def _confide(self, leaves: list[Leaf], records: list[Record], *, told: bool) -> None:
+        """Only those may learn it who may read every record; what does not say who they are, nobody."""
+        shared = [Readers(r.readers) if r.readers is not None else NOBODY for r in records]
+        if told or any(leaf.record < 0 and not leaf.mute for leaf in leaves):
+            shared.append(NOBODY)
+        for readers in shared:
             self.readers = self.readers.join(readers)
 
     def _now(self, leaves: list[Leaf]) -> None:
@@ -270,7 +305,8 @@ class Ledger:
 
     def _shown(self, tool: str, output: Json, leaves: list[Leaf], spec: ToolSpec, records: list[Record]) -> Shown:
         handles: list[str] = []
-        changed: dict[tuple[str | int, ...], Json] = {}
+        changed: dict[Trail, Json] = {}
+        renamed: dict[Trail, str] = {}
         seen = False
         for leaf in leaves:
             if leaf.integrity is not Integrity.EXTERNAL or leaf.value is None:
@@ -283,17 +319,28 @@ class Ledger:
                 case Show.HANDLE:
                     ref = self._hold(leaf.value, tool)
                     handles.append(ref)
-                    changed[leaf.trail] = {"$ref": ref, "type": "text", "chars": len(str(leaf.value))}
+                    if leaf.key:
+                        renamed[leaf.trail] = f"${ref}"
+                    else:
+                        changed[leaf.trail] = {"$ref": ref, "type": "text", "chars": len(str(leaf.value))}
                 case Show.MARK:
                     seen = True
-                    changed[leaf.trail] = f"<{self.marker}>{leaf.value}</{self.marker}>"
+                    marked = f"<{self.marker}>{self._unmarked(str(leaf.value))}</{self.marker}>"
+                    if leaf.key:
+                        renamed[leaf.trail] = marked
+                    else:
+                        changed[leaf.trail] = marked
                 case Show.INLINE:
                     seen = True
         if seen:
             self._taint(tool)
         integrity = Integrity.EXTERNAL if seen else Integrity.OWN
-        content = _replaced(output, (), changed) if changed else output
+        content = _replaced(output, (), changed, renamed) if changed or renamed else output
         return Shown(content=content, label=Label(integrity, self.readers), handles=tuple(handles))
+
+    def _unmarked(self, text: str) -> str:
+        """`text` without marks of its own, which would end the marking early."""
+        return re.sub(rf"<\s*/?\s*{re.escape(self.marker)}\s*>", "", text, flags=re.IGNORECASE)
 
     def _manner(self, spec: ToolSpec, field_name: str) -> Show:
         show = spec.returns.show
@@ -308,7 +355,10 @@ class Ledger:
         return ref
 
     def _keep(self, value: str, tool: str, field_name: str, thing: str) -> None:
-        self._outside.append(Outside(value=value, tool=tool, field=field_name, object=thing))
+        item = Outside(value=value, tool=tool, field=field_name, object=thing)
+        if item not in self._kept:
+            self._kept.add(item)
+            self._outside.append(item)
 
     def _taint(self, source: str) -> None:
         self.external = True
@@ -342,16 +392,16 @@ class Ledger:
             ProvenanceError: the value could carry a sentence.
         """
         held = self._held(ref)
-        leaves = [
-            Leaf(field=f"extract {ref}", value=v, integrity=Integrity.EXTERNAL, record=-1, trail=t)
-            for t, v in _scalars(value, ())
-        ]
-        for leaf in leaves:
-            if not leaf.mute and not _narrow(str(leaf.value)):
-                raise ProvenanceError(
-                    f"`extract` of `{ref}` gave text; only numbers, choices, dates and addresses may come out"
-                )
-            self._keep(str(leaf.value), held.tool, leaf.field, "")
+        told = [*keys([value]), *(v for _, v in _scalars(value, ()) if isinstance(v, str))]
+        if not _narrow(told):
+            raise ProvenanceError(
+                f"`extract` of `{ref}` gave text; only numbers, dates, addresses and one short choice may come out"
+            )
+        for _, v in _scalars(value, ()):
+            if v is not None:
+                self._keep(str(v), held.tool, f"extract {ref}", "")
+        if told:
+            self._taint(held.tool)  # the model has now read something that others wrote
         return Shown(content=value, label=Label(Integrity.EXTERNAL, self.readers))
 
     def _held(self, ref: object) -> Handle:
@@ -369,10 +419,10 @@ class Ledger:
         """
         for item in self._outside[self._indexed :]:
             self._outside_index.field(item.value, item.where)
-            self._outside_echo += " " + squashed(item.value)
+            self._outside_echoes.append(squashed(item.value))
         self._indexed = len(self._outside)
         echo = squashed(value)
-        if len(echo) >= ECHO and echo in self._outside_echo:
+        if len(echo) >= ECHO and any(echo in e for e in self._outside_echoes):
             return True
         return self._outside_index.source(role, value) is not None or folded(value) in self._outside_index.names
 
@@ -418,7 +468,7 @@ class Ledger:
 
     def _alluded(self, name: str) -> bool:
         told = words(_stem(name))
-        couples = [(a, b) for a, b in zip(told, told[1:], strict=False) if not {a, b} <= STOP]
+        couples = [(a, b) for a, b in pairwise(told) if not {a, b} <= STOP]
         if any(self.user.phrased(f"{a} {b}") for a, b in couples):
             return True
         return len(told) == 1 and told[0] not in STOP and len(told[0]) > 2 and self.user.phrased(told[0])  # noqa: PLR2004
@@ -432,27 +482,23 @@ class Ledger:
                 mine = thing.measures[name]
                 all_of = [t.measures[name] for (k, _), t in self.things.items() if k == kind and name in t.measures]
                 comparable = [v for v in all_of if isinstance(v, str) == isinstance(mine, str)]
-                best = max(comparable) if greatest else min(comparable)  # type: ignore[type-var]
+                best = max(comparable) if greatest else min(comparable)
                 if mine == best and comparable.count(mine) == 1:
                     return True
         return False
 
     def _unique(self, name: str, kind: str) -> bool:
-        same = folded(name)
-        bearers = [
-            1 for (k, _), t in self.things.items() if k == kind and any(folded(n) == same for n in t.own | t.others)
-        ]
-        return len(bearers) == 1
+        return len(self._bearers.get((kind, folded(name)), ())) == 1
 
 
 def flatten(arguments: Mapping[str, object]) -> list[tuple[str, Scalar]]:
-    """(path, value) of every leaf; lists add no step to a path. Keys of nested objects count as values (`path.*`)."""
+    """(path, value) of every leaf; lists add no step to a path."""
     found: list[tuple[str, Scalar]] = []
 
     def walk(value: object, path: str) -> None:
         if isinstance(value, Mapping):
             for k, v in value.items():
-                walk(v, f"{path}.{k}" if path else k)
+                walk(v, f"{path}.{step(k)}" if path else step(k))
         elif isinstance(value, list | tuple):
             for v in value:
                 walk(v, path)
@@ -496,7 +542,7 @@ def _depth(value: object) -> int:
     return deepest
 
 
-def _scalars(value: Json, trail: tuple[str | int, ...]) -> list[tuple[tuple[str | int, ...], Scalar]]:
+def _scalars(value: Json, trail: Trail) -> list[tuple[Trail, Scalar]]:
     if isinstance(value, dict):
         return [x for k, v in value.items() for x in _scalars(v, (*trail, k))]
     if isinstance(value, list):
@@ -504,18 +550,40 @@ def _scalars(value: Json, trail: tuple[str | int, ...]) -> list[tuple[tuple[str 
     return [(trail, value)]
 
 
-def _narrow(value: str) -> bool:
-    """A value of a grammar too narrow for a sentence: an address, an account, a link, one short word."""
-    if kinds.address(value) or (kinds.account(value) and " " not in value):
-        return True
-    return " " not in value.strip() and (kinds.url(value) is not None or len(value) <= 40)  # noqa: PLR2004
+def _narrow(told: Sequence[str]) -> bool:
+    """Of a grammar too narrow for a sentence: moments, addresses, accounts, and no more than one short choice."""
+    choices = 0
+    for value in told:
+        spelt = kinds.address(value)
+        if MOMENT.fullmatch(value) or (spelt and len(spelt) == 1 and len(words(spelt[0].partition("@")[0])) <= CHOICE):
+            continue
+        if " " not in value and kinds.account(value) and len(re.findall("[A-Za-z]{5,}", value)) == 0:
+            continue
+        choices += 1
+        if choices > 1 or len(value) > 40 or not clean(value) or len(words(value)) > CHOICE:  # noqa: PLR2004
+            return False
+    return True
 
 
-def _replaced(value: Json, trail: tuple[str | int, ...], changed: Mapping[tuple[str | int, ...], Json]) -> Json:
+def _replaced(value: Json, trail: Trail, changed: Mapping[Trail, Json], renamed: Mapping[Trail, str]) -> Json:
     if trail in changed and not isinstance(value, dict | list):
         return changed[trail]
     if isinstance(value, dict):
-        return {k: _replaced(v, (*trail, k), changed) for k, v in value.items()}
+        return {renamed.get((*trail, k), k): _replaced(v, (*trail, k), changed, renamed) for k, v in value.items()}
     if isinstance(value, list):
-        return [_replaced(v, (*trail, i), changed) for i, v in enumerate(value)]
+        return [_replaced(v, (*trail, i), changed, renamed) for i, v in enumerate(value)]
     return value
+
+
+def keys(value: object) -> set[str]:
+    """Every key inside a value, at any depth below the argument names."""
+    found: set[str] = set()
+    stack = list(value.values()) if isinstance(value, Mapping) else []
+    while stack:
+        item = stack.pop()
+        if isinstance(item, Mapping):
+            found |= item.keys()
+            stack += item.values()
+        elif isinstance(item, list | tuple):
+            stack += item
+    return found
