@@ -49,7 +49,7 @@ WRONG: dict[str, Callable[[Question], object]] = {
 
 
 @pytest.mark.parametrize("reply", WRONG.values(), ids=WRONG.keys())
-def test_an_answer_that_is_no_yes_to_the_question_is_a_no(world: World, reply: Callable[[Question], object]) -> None:
+def test_m9_an_answer_that_is_no_yes_to_the_question_is_a_no(world: World, reply: Callable[[Question], object]) -> None:
     run = world.open()
     world.human.reply = reply
     assert world.monitor.call(run, TO_EVE).content == REFUSED
@@ -74,7 +74,7 @@ def test_an_answer_counts_once(world: World) -> None:
 
 
 @pytest.mark.parametrize("shift", [-1.0, 60.0, 3600.0, float("nan")], ids=["back", "just late", "late", "nan"])
-def test_an_answer_is_void_when_time_has_passed_or_nobody_knows_how_much(world: World, shift: float) -> None:
+def test_m9_an_answer_is_void_when_time_has_passed_or_nobody_knows_how_much(world: World, shift: float) -> None:
     run = world.open()
 
     def late(question: Question) -> Answer:
@@ -87,7 +87,7 @@ def test_an_answer_is_void_when_time_has_passed_or_nobody_knows_how_much(world: 
 
 
 @pytest.mark.parametrize("shift", [-1.0, 60.0, float("nan")], ids=["back", "late", "nan"])
-def test_an_approved_permit_expires_and_turning_the_clock_back_does_not_help(world: World, shift: float) -> None:
+def test_m9_an_approved_permit_expires_and_turning_the_clock_back_does_not_help(world: World, shift: float) -> None:
     run = world.open()
     decision = world.monitor.approve(run, TO_EVE)
     assert isinstance(decision, Permitted)
@@ -112,7 +112,7 @@ def test_a_permit_from_before_the_clock_went_back_and_forth_has_expired(world: W
         world.monitor.begin(run, decision.permit)
 
 
-def test_a_clock_that_fails_lets_no_approval_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_m9_a_clock_that_fails_lets_no_approval_count(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     run = world.open()
     monkeypatch.setattr(world.clock, "now", lambda: 1 / 0)
     assert world.monitor.call(run, TO_EVE).content == REFUSED
@@ -121,7 +121,7 @@ def test_a_clock_that_fails_lets_no_approval_count(world: World, monkeypatch: py
 
 
 @pytest.mark.parametrize("nonces", [itertools.repeat("same"), iter([]), itertools.repeat(""), itertools.repeat(7)])
-def test_a_nonce_that_repeats_or_is_none_refuses(tmp_path: Path, nonces: Iterator[str]) -> None:
+def test_m9_a_nonce_that_repeats_or_is_none_refuses(tmp_path: Path, nonces: Iterator[str]) -> None:
     world = World(tmp_path / "outbox", nonces=nonces)
     run = world.open(poisoned=False)
     observed = [world.monitor.call(run, TO_BOB).content for _ in range(3)]
@@ -172,7 +172,7 @@ def test_nobody_there_is_a_no(tmp_path: Path) -> None:
     assert world.sent == []
 
 
-def test_a_function_that_hangs_is_a_no_and_its_late_yes_changes_nothing(tmp_path: Path) -> None:
+def test_m9_a_function_that_hangs_is_a_no_and_its_late_yes_changes_nothing(tmp_path: Path) -> None:
     release, done = threading.Event(), threading.Event()
 
     def hang(question: Question) -> bool:

@@ -176,6 +176,15 @@ def test_after_a_restart_results_are_external_and_calls_count(tmp_path: Path) ->
     assert isinstance(world.monitor.propose(fold(world, words, agent="planned"), to_bob), Forbidden)
 
 
+def test_after_a_restart_what_was_written_before_it_is_not_believed_when_it_comes_back(world: World) -> None:
+    planted = "mallory@evil.example"
+    written = call("send", to=BOB, body=planted)
+    before = (WORDS, Proposed(written), Returned(written, {"status": "sent"}))
+    echo: Json = {"items": [{"id": "m2", "contact": planted, "body": "x"}]}
+    run = fold(world, *turn(world, *before, then=READ, result=echo))
+    assert isinstance(world.monitor.propose(run, call("send", to=planted, body="x")), NeedsApproval)
+
+
 def test_mandates_stay_used_up_when_the_history_is_rewritten(tmp_path: Path) -> None:
     world = World(tmp_path / "outbox", planner=Words())
     words = Said(f"send {BOB} a mail", Integrity.USER)

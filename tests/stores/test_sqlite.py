@@ -116,7 +116,7 @@ def test_a_vandal_with_the_file_in_his_hands_is_found(tmp_path: Path, sql: str, 
     assert verdict.seq == seq
 
 
-def test_a_full_disk_refuses_the_call_and_loses_nothing(tmp_path: Path) -> None:
+def test_m9_a_full_disk_refuses_the_call_and_loses_nothing(tmp_path: Path) -> None:
     store = SqliteAudit(tmp_path / "audit.db")
     world = World(tmp_path / "outbox", audit=store)  # type: ignore[arg-type]
     run = world.open()
@@ -139,7 +139,7 @@ def test_a_full_disk_refuses_the_call_and_loses_nothing(tmp_path: Path) -> None:
     assert isinstance(store.verify(), Verified)
 
 
-def test_a_writer_that_never_lets_go_refuses_the_call(tmp_path: Path) -> None:
+def test_m9_a_writer_that_never_lets_go_refuses_the_call(tmp_path: Path) -> None:
     store = SqliteAudit(tmp_path / "audit.db", patience=0.05)
     world = World(tmp_path / "outbox", audit=store)  # type: ignore[arg-type]
     run = world.open()
