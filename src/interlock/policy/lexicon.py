@@ -36,7 +36,7 @@ _CLASSES = {
     "fetch": "fetch open visit browse download go_to crawl scrape surf navigate curl wget google click research",
     "send": "send email mail message text dm notify tell inform contact write_to reach_out let_know thank "
     "congratulate warn alert brief relay ping sms fax deliver dispatch remind ask pass_on pass_along convey "
-    "announce hand apologise apologize greet invite_by_mail cc bcc report mention escalate get_in_touch "
+    "announce hand apologise apologize greet invite_by_mail cc bcc report mention get_in_touch "
     "follow_up check_with touch_base nudge page mail_out send_out whatsapp slack chase get_back message_out submit",
     "reply": "reply respond answer get_back write_back text_back email_back message_back acknowledge",
     "forward": "forward pass_on pass_along relay redirect cc bcc",
@@ -91,7 +91,7 @@ _CLASSES = {
     "green_light sign_off okay ok turn_down acknowledge let apply veto",
     "like": "like rate follow review vote upvote downvote star favourite favorite react bookmark subscribe endorse "
     "score heart love",
-    "request": "request apply put_in order ask sign_up demand file ask_for renew submit refill claim",
+    "request": "request apply escalate put_in order ask sign_up demand file ask_for renew submit refill claim",
     "light": "make do place issue process initiate perform arrange complete put leave shoot give have take run "
     "kick_off need want conduct carry_out throw grant raise hand_in",
 }

@@ -375,6 +375,8 @@ class _Tool:
     words: frozenset[str]
     near: frozenset[str]
     light: bool  # its verb says nothing without the noun: `issue_refund`
+    particular: frozenset[int]  # see _PARTICULAR
+    poles: frozenset[tuple[str, int]]  # see _POLES
 
 
 def _tokens(text: str) -> Iterator[list[_Token]]:
@@ -542,7 +544,6 @@ class _Reader:
         token = tokens[i]
         if token.kind != "word" or token.proper:
             return None
-        before = _before(tokens, i)
         after = tokens[i + 1] if i + 1 < len(tokens) else None
         form = token.form
         if form is None:
@@ -552,6 +553,7 @@ class _Reader:
                 return _unknown_verb(tokens, i)
         if _negated(tokens, i):
             return None
+        before = _before(tokens, i)
         starts = before is None or before.kind == "stop"
         previous = before.word if before is not None else ""
         if form.form == "s":
@@ -742,18 +744,21 @@ def _names_information(tokens: Sequence[_Token]) -> bool:
     return first is not None and singular(first.word) in _INFORMATION
 
 
+_OBJECT_WORDS = (_DETERMINERS & _OBJECT_STARTS) | {"it", "them", "him", "me", "us", "her"}
+
+
 def _unknown_verb(tokens: Sequence[_Token], i: int) -> str | None:
     """A word nobody knows that stands like a command before an object: `nuke the staging box`, `crank it up`."""
-    token = tokens[i]
+    token, after = tokens[i], tokens[i + 1]
+    if after.word not in _OBJECT_WORDS:
+        return None
     before = _before(tokens, i)
-    after = tokens[i + 1]
     led = before is None or before.word in {"please", "and", "then", "to"} or (before.kind == "stop" and i > 1)
     if not led or token.word in NOUNS or token.word in _KNOWN or token.word.endswith(("ly", "'s", "ing", "ed")):
         return None
     if before is not None and before.kind == "stop":
         return None
-    objects = _DETERMINERS & _OBJECT_STARTS | {"it", "them", "him", "me", "us", "her"}
-    return f"?{token.word}" if after.word in objects else None
+    return f"?{token.word}"
 
 
 _KNOWN = (
@@ -903,6 +908,8 @@ def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...
         words=words,
         near=near,
         light=any("light" in CLASSES.get(v, ()) for v in read.verbs),
+        particular=frozenset(_PARTICULAR[v] for v in read.verbs if v in _PARTICULAR),
+        poles=frozenset(_POLES[v] for v in read.verbs if v in _POLES),
     )
 
 
@@ -951,18 +958,16 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
     weak: list[tuple[str, _Tool, int]] = []
     also = {c for name in wanted.classes for c in _ALSO.get(name, ())}
     particular = _PARTICULAR.get(wanted.verb)
+    opposite = (pole[0], -pole[1]) if pole else None
     for name, tool in tools.items():
-        if pole and any(p[0] == pole[0] and p[1] != pole[1] for v in tool.verbs if (p := _POLES.get(v))):
-            continue
-        its = {_PARTICULAR[v] for v in tool.verbs if v in _PARTICULAR}
-        if particular is not None and its and particular not in its:
+        if opposite in tool.poles or (particular is not None and tool.particular and particular not in tool.particular):
             continue
         if wanted.verb in tool.verbs or (not wanted.exact and _means(wanted, tool)):
             matches.append((name, tool, _fit(wanted, tool)))
-        elif not wanted.exact and also & tool.classes and not its:
+        elif not wanted.exact and not tool.particular and also & tool.classes:
             weak.append((name, tool, _fit(wanted, tool)))
     if pole and pole[0] not in {"presence", "share"}:
-        same = [m for m in matches if any(p[0] == pole[0] for v in m[1].verbs if (p := _POLES.get(v)))]
+        same = [m for m in matches if pole in m[1].poles]
         if any(fit == 2 for _, _, fit in same) or all(fit != 2 for _, _, fit in matches):  # noqa: PLR2004
             matches = same or matches
     if "pay" in wanted.classes and (wanted.head | wanted.place) & _FINANCE:
@@ -1000,7 +1005,7 @@ def _means(wanted: _Wanted, tool: _Tool) -> bool:
     """The tool does what the verb of the wish asks for."""
     if wanted.classes & tool.classes or (tool.light and wanted.verb in tool.words):  # `refund order 3`: issue_refund
         return True
-    if any(_PARTICULAR.get(v, -1) == _PARTICULAR.get(wanted.verb) for v in tool.verbs):
+    if _PARTICULAR.get(wanted.verb) in tool.particular:
         return True  # `undo the deployment`: rollback_deployment
     if "book" in wanted.classes and "create" in tool.classes and tool.objects & _DATED:
         return True  # what is scheduled stands in a calendar
