@@ -44,7 +44,9 @@ def _verify(options: Namespace) -> int:
             print(coloured(f"sound: {head.seq} records", "good"))
             print(f"head {head.seq}:{head.digest}")
             if options.head is None:
-                print("that nothing was cut off at the end shows only against a head noted elsewhere: --head SEQ:DIGEST")
+                print(
+                    "that nothing was cut off at the end shows only against a head noted elsewhere: --head SEQ:DIGEST"
+                )
             return 0
         case Broken(seq=seq, why=why):
             if options.json:

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from argparse import ArgumentParser
+from collections.abc import Iterable, Mapping
 from contextlib import redirect_stdout
 from importlib import import_module
 from pathlib import Path
@@ -19,12 +20,30 @@ from interlock.cli.errors import UsageError
 from interlock.kernel.errors import InterlockError
 
 if TYPE_CHECKING:
+    from argparse import _ActionsContainer
+
     from interlock.adapters.functions import Tool
     from interlock.policy.policy import Policy
     from interlock.stores.sqlite import SqliteAudit
 
 MANIFEST = "interlock.yaml"
 TOOLS_HELP = "functions, or an object with them in `tools`; the module is importable from here"
+
+
+def add_tools(parser: _ActionsContainer) -> None:
+    """`--tools module:object`."""
+    parser.add_argument("--tools", metavar="MODULE:OBJECT", help=TOOLS_HELP)
+
+
+def add_obligations(parser: ArgumentParser) -> None:
+    """`--obligation NAME`, for manifests whose rules oblige."""
+    parser.add_argument(
+        "--obligation",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="an obligation that the application discharges (`@obliges`); may be repeated",
+    )
 
 
 def an_object(reference: str) -> object:
@@ -44,7 +63,7 @@ def an_object(reference: str) -> object:
             found: object = import_module(module)
             for step in name.split("."):
                 found = getattr(found, step)
-    except (Exception, SystemExit) as error:  # the user's code: it may raise anything
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - the user's code: it may raise anything
         told = f"`{reference}` cannot be imported: {type(error).__name__}: {error}"
         raise UsageError(told, hint=f"modules are looked for in {folder} first") from None
     return found
@@ -81,8 +100,8 @@ def tools_in(value: object, reference: str) -> list[Tool]:
             raise UsageError(told, hint="name a list of functions, or an object whose `tools` is one")
 
 
-def policy(path: str, tools: Iterable[Tool] = ()) -> Policy:
-    """The policy of the manifest at `path`, checked against `tools`.
+def policy(path: str, tools: Iterable[Tool] = (), obligations: Iterable[str] = ()) -> Policy:
+    """The policy of the manifest at `path`, checked against `tools` and the obligations that somebody discharges.
 
     Raises:
         UsageError: there is no such file.
@@ -95,7 +114,10 @@ def policy(path: str, tools: Iterable[Tool] = ()) -> Policy:
 
     known = list(tools)
     return load_policy(
-        path, schemas={t.name: t.parameters for t in known}, descriptions={t.name: t.description for t in known}
+        path,
+        schemas={t.name: t.parameters for t in known},
+        descriptions={t.name: t.description for t in known},
+        obligations=obligations,
     )
 
 
@@ -141,16 +163,16 @@ def json_of(text: str, what: str) -> dict[str, object]:
         raise UsageError(f"{what} is no JSON object: {error}", hint='write for example \'{"to": "bob"}\'') from None
 
 
-def rules_in(text: str) -> Iterator[tuple[str, str]]:
-    """(name, text with its comment) of each rule in `text`, which has been checked."""
+def rules_in(text: str, obligations: Iterable[str] = ()) -> dict[str, str]:
+    """Name → text, with the comment above it, of each rule in `text`, which has been checked."""
     from interlock.policy.rules import parse_rules, split
 
-    rules, _ = parse_rules(split(text, "rules"))
-    return ((rule.id, rule.text) for rule in rules)
+    rules, _ = parse_rules(split(text, "rules"), obligations=frozenset(obligations))
+    return {rule.id: rule.text for rule in rules}
 
 
 def shipped_rules() -> frozenset[str]:
     """The names of the rules in base.cedar."""
     from importlib.resources import files
 
-    return frozenset(name for name, _ in rules_in(files("interlock.policy").joinpath("base.cedar").read_text("utf-8")))
+    return frozenset(rules_in(files("interlock.policy").joinpath("base.cedar").read_text("utf-8")))

@@ -6,7 +6,8 @@ import dataclasses
 import json
 import os
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from enum import IntEnum
 
@@ -63,7 +64,7 @@ def plain(value: object) -> object:
             return value
         case Mapping():
             return {str(k): plain(v) for k, v in value.items()}
-        case Set():
+        case AbstractSet():
             return sorted((plain(v) for v in value), key=str)
         case list() | tuple():
             return [plain(v) for v in value]
