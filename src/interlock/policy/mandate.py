@@ -232,7 +232,7 @@ _PARTICULAR: Mapping[str, int] = {
             "rollback roll_back revert undo restore back_out", "scale scale_up scale_down resize bump",
             "run execute invoke trigger eval rerun", "escalate", "archive", "export download back_up backup",
             "reschedule postpone move delay push_back bring_forward put_off shift rebook shorten extend", "rename",
-            "rotate renew", "merge", "close resolve finish complete close_down", "reply respond answer acknowledge",
+            "rotate renew", "merge", "close resolve finish complete close_down",
             "kick ban kick_out", "return send_back", "assign reassign", "import", "snooze", "migrate",
         )
     )
