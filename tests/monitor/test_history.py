@@ -14,6 +14,7 @@ from interlock.kernel.labels import Integrity
 from interlock.monitor.errors import MonitorError, RunError
 from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
 from interlock.monitor.mediate import DROPPED
+from interlock.monitor.ports import Tool
 from interlock.monitor.run import Run
 from interlock.provenance.ledger import Ledger, Shown
 from tests.monitor.world import BOB, EVE, POISON, TO_BOB, TO_EVE, Words, World, call
@@ -199,6 +200,16 @@ def test_results_that_we_performed_are_remembered_too(world: World) -> None:
     assert world.monitor.call(run, READ).performed
     assert fold(world, WORDS, Said("go on", Integrity.USER)) is run  # longer: the same ledger
     assert fold(world, Said("start again", Integrity.USER)).ledger.external
+
+
+def test_a_dropped_result_of_ours_is_remembered_as_a_call(tmp_path: Path) -> None:
+    planted = "mallory@evil.example"
+    world = World(tmp_path / "outbox", tools={"send": Tool(perform=lambda permit, call: object())})  # type: ignore[arg-type]
+    assert world.monitor.call(fold(world, WORDS), call("send", to=BOB, body=planted)).content == DROPPED
+    other = Said(f"please write to {BOB}", Integrity.USER)
+    echo: Json = {"items": [{"id": "m2", "contact": planted, "body": "x"}]}
+    run = fold(world, *turn(world, other, then=READ, result=echo))
+    assert isinstance(world.monitor.propose(run, call("send", to=planted, body="x")), NeedsApproval)
 
 
 # faults

@@ -431,6 +431,24 @@ def test_what_was_validated_is_what_is_decided_and_performed(tmp_path: Path) -> 
     assert world.sent == []
 
 
+def test_m8_a_call_that_is_none_leaves_nothing_of_itself_when_it_cannot_be_redacted(world: World) -> None:
+    run = world.open()
+
+    def broken(value: Json) -> Json:
+        raise RuntimeError
+
+    world.redact = broken
+    assert world.monitor.refuse(run, "send", f"no JSON: {EVE}").content == INVALID
+    assert EVE not in str(world.audit.bodies("decision")[-1])
+
+
+def test_a_redactor_that_returns_something_else_refuses(world: World) -> None:
+    run = world.open()
+    world.redact = lambda _value: "all gone"
+    assert world.monitor.call(run, TO_BOB).content == REFUSED
+    assert world.sent == []
+
+
 # M10 the posture
 
 
@@ -646,6 +664,61 @@ def test_a_cancelled_acall_is_on_record_and_its_permit_used(tmp_path: Path) -> N
     assert run._pending == {}
 
 
+def test_an_approval_that_breaks_off_while_awaited_is_a_no(tmp_path: Path) -> None:
+    class Breaks:
+        async def ask(self, question: Question) -> Answer:
+            await asyncio.sleep(0)
+            raise ConnectionError("the approver hung up")
+
+    world = World(tmp_path / "outbox", approvals=Breaks())
+    run = world.open()
+    assert asyncio.run(world.monitor.acall(run, TO_EVE)).content == REFUSED
+    assert isinstance(asyncio.run(world.monitor.aapprove(run, TO_BOB)), Permitted)  # asks nobody
+    assert asyncio.run(world.monitor.acall(run, call("no_such_tool"))).content == REFUSED
+    assert world.sent == []
+
+
+def test_acall_turns_a_failure_into_an_outcome(tmp_path: Path) -> None:
+    async def breaks(permit: Permit, call: Call) -> Json:
+        await asyncio.sleep(0)
+        raise ValueError(POISON)
+
+    world = World(tmp_path / "outbox", tools={"send": Tool(perform=breaks)})
+    observed = asyncio.run(world.monitor.acall(world.open(poisoned=False), TO_BOB))
+    assert (observed.performed, observed.label.integrity) == (True, Integrity.EXTERNAL)
+
+
+def test_an_expired_permit_is_not_performed_by_call(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = world.open()
+    settle = world.monitor._settle
+
+    def slow(*args: object, **options: object) -> object:
+        decision = settle(*args, **options)  # type: ignore[arg-type]
+        world.clock.seconds += 3600 if options.get("expires") else 0
+        return decision
+
+    monkeypatch.setattr(world.monitor, "_settle", slow)
+    assert world.monitor.call(run, TO_EVE).content == REFUSED
+    assert asyncio.run(world.monitor.acall(run, call("send", to="x@evil.example", body=""))).content == REFUSED
+    assert world.sent == []
+    assert world.audit.bodies("outcome")[-1]["outcome"] == "expired"
+
+
+# handles
+
+
+def test_what_is_behind_a_handle_is_revealed_on_record_or_not_at_all(world: World) -> None:
+    run = world.open()
+    run.ledger._handles["r1"] = Handle("r1", "42", "read_mail")
+    assert world.monitor.reveal(run, "r1", to="user") == "42"
+    assert world.monitor.extracted(run, "r1", 42) == 42
+    assert world.audit.kinds()[-2:] == ["reveal", "extract"]
+    world.audit.fails = lambda _kind: True
+    for use in (lambda: world.monitor.reveal(run, "r1", to="user"), lambda: world.monitor.extracted(run, "r1", 42)):
+        with pytest.raises(OSError, match="no space"):
+            use()
+
+
 # several threads
 
 
@@ -696,6 +769,12 @@ def test_handles_are_performed_as_what_they_stand_for(world: World) -> None:
     assert world.monitor.call(run, call("send", to={"$ref": "r1"}, body="x")).performed
     assert BOB in world.sent[0]
     assert "$ref" not in world.sent[0]
+
+
+@pytest.mark.parametrize("patience", [0, -1, float("inf"), float("nan")])
+def test_approvals_expire(world: World, patience: float) -> None:
+    with pytest.raises(MonitorError, match="`patience`"):
+        Monitor(policy(), world.monitor._ports, key=bytes(32), patience=patience)
 
 
 def test_ports_have_no_default_that_matters() -> None:

@@ -165,6 +165,33 @@ def test_what_is_no_audit_is_refused(tmp_path: Path) -> None:
         SqliteAudit(tmp_path / "other.db").append("decision", "r1", {})
 
 
+def test_who_only_reads_changes_and_makes_nothing(tmp_path: Path) -> None:
+    filled(tmp_path / "audit.db").close()
+    reader = SqliteAudit(tmp_path / "audit.db", read_only=True)
+    assert reader.verify() == Verified(reader.head())
+    assert len(list(reader.records())) == 5
+    with pytest.raises(AuditError, match="took no record"):
+        reader.append("decision", "r1", {})
+    assert reader.head().seq == 5
+    reader.close()
+    with pytest.raises(AuditError, match="cannot be opened"):
+        SqliteAudit(tmp_path / "missing.db", read_only=True)
+    assert not (tmp_path / "missing.db").exists()
+    (tmp_path / "text").write_text("this is no database, and long enough to be read as one" * 20)
+    with pytest.raises(AuditError, match="cannot be read as an audit"):
+        SqliteAudit(tmp_path / "text", read_only=True)
+
+
+def test_an_audit_that_is_taken_away_says_so(tmp_path: Path) -> None:
+    store = filled(tmp_path / "audit.db")
+    vandal = sqlite3.connect(tmp_path / "audit.db")
+    vandal.execute("DROP TABLE audit")
+    vandal.close()
+    for use in (store.head, store.verify, lambda: store.append("decision", "r1", {})):
+        with pytest.raises(AuditError):
+            use()
+
+
 def _append(path: Path, count: int) -> None:
     store = SqliteAudit(path)
     for n in range(count):

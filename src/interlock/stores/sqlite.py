@@ -167,13 +167,15 @@ class SqliteAudit:
         return db
 
     def _open_read_only(self) -> sqlite3.Connection:
+        where = f"{self._path.absolute().as_uri()}?mode=ro"
         try:
-            where = f"{self._path.absolute().as_uri()}?mode=ro"
-            db = sqlite3.connect(
-                where, uri=True, timeout=self._patience, isolation_level=None, check_same_thread=False
-            )
+            db = sqlite3.connect(where, uri=True, timeout=self._patience, isolation_level=None, check_same_thread=False)
+        except sqlite3.Error as error:
+            raise AuditError(f"the audit `{self._path}` cannot be opened: {error}") from error
+        try:
             db.execute(f"SELECT {COLUMNS} FROM audit LIMIT 1")  # noqa: S608 - a constant
         except sqlite3.Error as error:
+            db.close()
             raise AuditError(f"`{self._path}` cannot be read as an audit: {error}") from error
         return db
 
