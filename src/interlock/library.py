@@ -4,6 +4,7 @@
     run = lock.run(agent="support", principal="emma", user="Where is order 1042?")
     ...
     reply = client.chat.completions.create(model=..., messages=messages, tools=run.openai_tools())
+    messages.append(reply.choices[0].message)
     messages += run.openai_results(reply.choices[0].message)
 
 The loop stays the application's. Tool calls are taken from what the SDK returned, decided, performed if permitted, and
@@ -13,6 +14,7 @@ model gets two more tools, `extract` and `show`, which have no effect outside th
 
 from __future__ import annotations
 
+import inspect
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -25,10 +27,10 @@ from interlock.adapters.proposal import Answer, Proposal, Proposed
 from interlock.assemble import ASYNCHRONOUS, assemble, not_redacted
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Decision
-from interlock.kernel.errors import InterlockError
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import Show
 from interlock.monitor.approvals import InProcessApprovals
+from interlock.monitor.errors import ApprovalError
 from interlock.monitor.mediate import Monitor, Observed
 from interlock.policy.load import load_policy, policy_from
 from interlock.policy.policy import Policy
@@ -79,6 +81,7 @@ class Interlock:
         Raises:
             PolicyError: manifest, rules and functions do not fit; every problem with file, line and remedy.
             ToolError: a function that cannot be a tool.
+            ApprovalError: an asynchronous function for `approvals`.
             AuditError: the audit cannot be opened.
         """
         functions = [tool_of(t) for t in tools]
@@ -97,6 +100,8 @@ class Interlock:
         )
         self.reader = reader
         if callable(approvals) and not hasattr(approvals, "ask"):
+            if inspect.iscoroutinefunction(approvals):
+                raise ApprovalError("this function approves asynchronously; pass an object with `async def ask`")
             approvals = InProcessApprovals(approvals, by="application")
         self.monitor: Monitor = assemble(
             self.policy,
@@ -195,7 +200,7 @@ class Run:
         return openai.chat_tools(self._all(), strict=strict)
 
     def openai_results(self, message: object) -> list[dict[str, Any]]:
-        """The assistant's message and one tool message a call, to append to `messages`; empty without calls."""
+        """One tool message a call, to append to `messages` after `message` itself; empty without calls."""
         proposed = openai.chat_proposals(message)
         return openai.chat_results(proposed, self._answers(proposed))
 
@@ -254,7 +259,7 @@ class Run:
             return None
         try:
             return Answer(inner.call(proposed.arguments))
-        except InterlockError:
+        except Exception:  # noqa: BLE001 - the reader is the application's, and what it raises may quote the text
             return Answer(NOT_USABLE, failed=True)
 
     def _helpers(self) -> list[Tool]:
