@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, ArgumentTypeError, Namespace
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from interlock.audit.chain import Broken, Verified
 from interlock.audit.record import Head, Record
@@ -93,8 +93,27 @@ def told(record: Record) -> str:
         case "outcome":
             why = f": {body['why']}" if "why" in body else ""
             return seen(f"{body.get('outcome')} (decision {body.get('decision', 'of somebody else')}){why}")
+        case "mandate":
+            return seen(mandate(body))
+        case "endorse":
+            return seen(f"{body.get('by')} vouched for `{endorsed(body)}` as {body.get('role')}")
         case _:
             return seen(dict(body))
+
+
+def mandate(body: Mapping[str, object]) -> str:
+    """A mandate as its record says it."""
+    effects = body.get("effects")
+    limits = effects.items() if isinstance(effects, Mapping) else ()
+    tools = _words([f"{tool}{'' if limit is None else f' (at most {limit})'}" for tool, limit in limits])
+    rest = "; on tools that it does not list it says nothing" if body.get("open") is True else ""
+    return f"{body.get('change')}, {body.get('by')}: {tools}{rest}"
+
+
+def endorsed(body: Mapping[str, object]) -> object:
+    """The value that somebody vouched for; the redactor gets it, and gives it back, under a key."""
+    value = body.get("value")
+    return value.get("value") if isinstance(value, Mapping) else value
 
 
 def _words(value: object) -> str:

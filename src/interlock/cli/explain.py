@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from interlock.cli import given
+from interlock.cli.audit import endorsed, mandate
 from interlock.cli.errors import UsageError
 from interlock.cli.show import at, coloured, listed, plain, seen, to_json
 from interlock.cli.story import Story, stories
@@ -151,6 +152,9 @@ def _made_up(options: Namespace, policy: Policy, functions: Mapping[str, Tool]) 
 
     if options.tool not in policy.tools:
         raise UsageError(f"the manifest has no tool `{options.tool}`", hint=f"it has {listed(policy.tools)}")
+    if options.tool in policy.pending and policy.args_used:
+        told = f"rules read arguments, and nothing describes those of `{options.tool}`"
+        raise UsageError(told, hint="give the functions with --tools")
     agent = options.agent or next((a.name for a in policy.agents.values() if options.tool in a.tools), None)
     if agent is None:
         raise UsageError(f"no agent has the tool `{options.tool}`", hint="name one with --agent")
@@ -265,7 +269,8 @@ def _vouched(bound: Mapping[str, object]) -> str:
     if bound.get("vouched") is not True:
         return "not vouched"
     pointed = "" if bound.get("pointed") is True else ", but not what the user means"
-    return f"vouched ({seen(bound.get('integrity'))}){pointed}"
+    word = "accepted" if bound.get("integrity") == "external" else f"vouched ({seen(bound.get('integrity'))})"
+    return f"{word}{pointed}"
 
 
 def _why(story: Story, rules: Mapping[str, str], note: str) -> Iterator[str]:
@@ -306,11 +311,13 @@ def _facts(facts: object, story: Story) -> Iterator[str]:
             yield f"  {told}: {seen(listed(names))}"
     if facts.get("listed") is not True:
         yield "  the agent does not have this tool"
+    if story.decision.body.get("effect") == "read":
+        return  # what follows is asked of effects only
     if facts.get("blind") is True:
         yield "  no argument of the call is one that anybody could vouch for"
     yield f"  mandate: {_MANDATE.get(str(facts.get('mandate')), seen(facts.get('mandate')))}"
     for record in story.mandates:
-        yield f"    {seen(_mandate(record.body))}"
+        yield f"    {seen(mandate(record.body))}"
 
 
 _MANDATE = {
@@ -318,17 +325,6 @@ _MANDATE = {
     "on": "the call is within it",
     "off": "the call is outside of it",
 }
-
-
-def _mandate(body: Mapping[str, object]) -> str:
-    effects = body.get("effects")
-    tools = (
-        listed(f"{tool}{'' if limit is None else f' (at most {limit})'}" for tool, limit in effects.items())
-        if isinstance(effects, Mapping)
-        else "none"
-    )
-    rest = "; tools that it does not list are as the rules say" if body.get("open") is True else ""
-    return f"{body.get('change')} by {body.get('by')}: {tools}{rest}".replace("by by", "by")
 
 
 def _read_before(facts: Mapping[str, object]) -> str:
@@ -359,7 +355,7 @@ def _approval(story: Story, *, made_up: bool) -> Iterator[str]:
     yield f"  {word}, from {seen(answer.get('by') or 'nobody')}, record {story.answer.seq}, {at(story.answer.at)}{why}"
     for record in story.endorsed:
         e = record.body
-        yield f"  {seen(e.get('by'))} vouched for {seen(e.get('value'))} as {seen(e.get('role'))}, record {record.seq}"
+        yield f"  {seen(e.get('by'))} vouched for {seen(endorsed(e))} as {seen(e.get('role'))}, record {record.seq}"
 
 
 def _outcome(story: Story, *, made_up: bool) -> Iterator[str]:

@@ -168,7 +168,15 @@ def rules_in(text: str, obligations: Iterable[str] = ()) -> dict[str, str]:
     from interlock.policy.rules import parse_rules, split
 
     rules, _ = parse_rules(split(text, "rules"), obligations=frozenset(obligations))
-    return {rule.id: rule.text for rule in rules}
+    return {rule.id: _without_heading(rule.text) for rule in rules}
+
+
+def _without_heading(rule: str) -> str:
+    """The rule with the comment right above it; what stands above a blank line is the file's."""
+    lines = rule.splitlines()
+    first = next((i for i, line in enumerate(lines) if line.strip() and not line.lstrip().startswith("//")), 0)
+    start = max((i + 1 for i in range(first) if not lines[i].strip()), default=0)
+    return "\n".join(lines[start:])
 
 
 def shipped_rules() -> frozenset[str]:

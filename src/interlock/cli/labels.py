@@ -2,7 +2,7 @@
 
 The plan puts texts that occur nowhere else where outsiders can write; the real functions read them back; the ledger
 labels what they return, as in a run. A canary that comes back `own` would vouch for whatever an attacker writes there.
-So would one that the model reads while the run counts as having read nothing external. See docs/cli.md for plans.
+So is one that the model reads and that no label covers. See docs/cli.md for plans.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from interlock.cli import given
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Find = Callable[[str], set[str]]  # the channels whose canary stands in a text
 
+_LETTERS = 12  # of chance in a canary
 SENTENCE = 4  # words: from here on an own value looks like somebody's prose
 EXTERNAL, TRUSTED, UNLABELLED = "external", "TRUSTED", "UNLABELLED"
 
@@ -121,7 +123,9 @@ def _planned(options: Namespace) -> Findings:
     planted: dict[str, str] = {}
 
     def canary(channel: str) -> str:
-        return planted.setdefault(str(channel), f"canary{secrets.token_hex(6)}")
+        # One plain word in small letters: legal wherever a name, an address or a title is, and `typed` lets it through.
+        fresh = "".join(secrets.choice(ascii_lowercase) for _ in range(_LETTERS))
+        return planted.setdefault(str(channel), f"canary{fresh}")
 
     def find(text: str) -> set[str]:
         low = text.casefold()
@@ -231,7 +235,7 @@ def _examine(found: Findings, policy: Policy, me: Iterable[str], tool: str, outp
         channels = find(text)
         labelled |= channels
         own = leaf.integrity is not Integrity.EXTERNAL
-        where = leaf.field or "(outside the records)"
+        where = (leaf.field or "(outside the records)") + (" (a key)" if leaf.key else "")
         found.rows |= {
             Row(tool, where, leaf.integrity.word, channel, TRUSTED if own else EXTERNAL) for channel in channels
         }
@@ -241,10 +245,8 @@ def _examine(found: Findings, policy: Policy, me: Iterable[str], tool: str, outp
     call = Call(tool=tool, arguments={}, agent="audit", principal="audit", run="audit")
     shown = ledger.returned(call, output)
     read = {channel for text in _texts(shown.content) for channel in find(text)}
-    if not ledger.external:  # the model has read it, and nothing would be held against the run
-        found.rows |= {Row(tool, "(what the model reads)", "none", channel, UNLABELLED) for channel in read - labelled}
-    else:
-        found.rows |= {Row(tool, "(a key)", "none", channel, EXTERNAL) for channel in read - labelled}
+    # Neither own nor external: the model reads it, and no label says so (a key of a record that is own as a whole).
+    found.rows |= {Row(tool, "(a key)", "none", channel, UNLABELLED) for channel in read - labelled}
 
 
 def _texts(value: object) -> Iterator[str]:
