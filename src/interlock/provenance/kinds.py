@@ -28,7 +28,7 @@ _ANY_ADDRESS = re.compile(r"(?<![^\s<>()\[\],;:\"@\\])[^\s<>()\[\],;:\"@\\]{1,64
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*):(.*)", re.DOTALL)
 _NOT_LINK = r"\s<>\"'`|\\^{}"
 _LINK = re.compile(
-    rf"(?:\b[a-z][a-z0-9+.-]{{1,20}}://|\bwww\.|(?<![:\w])//(?=[\w\[])|\b(?:https?|wss?|ftp):[\\/]*(?=[\w\[]))[^{_NOT_LINK}]+",
+    rf"(?:\b[a-z][a-z0-9+.-]{{1,20}}://|\bwww\.|(?<![:\w\]])//(?=[\w\[])|\b(?:https?|wss?|ftp):[\\/]*(?=[\w\[]))[^{_NOT_LINK}]+",
     re.IGNORECASE,
 )
 _BARE = re.compile(r"(?<!\w)(?<!\w\.)(?:[\w-]+\.)+([^\W\d_]{2,24}|xn--[\w-]+)(?::\d+)?(?:[/?#][^\s<>\"'`]*)?(?![\w@-])")
@@ -45,7 +45,7 @@ _TARGET = re.compile(
     r"(?:\b(?:href|src|action|formaction|data|poster|background)\s*=\s*[\"']?|\]\(\s*)([^\"'<>)]{1,500})", re.IGNORECASE
 )
 _IBAN = re.compile(
-    r"(?<![A-Z0-9])[A-Z]{2}\d{2}[ -]?[A-Z0-9]{4}(?:[ -]?(?=[A-Z]{0,3}\d)[A-Z0-9]{1,4}+){2,7}+(?![A-Z0-9])",
+    r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?:[A-Z0-9]{10,30}|[ -]?[A-Z0-9]{4}(?:[ -]?(?=[A-Z]{0,3}\d)[A-Z0-9]{1,4}+){2,7}+)(?![A-Z0-9])",
     re.IGNORECASE,
 )
 _IBAN_GROUPS = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -][A-Z0-9]{1,4}){2,8}(?![A-Za-z0-9])", re.IGNORECASE)
@@ -61,6 +61,7 @@ _NEXT_SENTENCE = re.compile(r"\.(?=[A-Z][a-z])")
 _PUNCTUATION = ".,;:!?*'\"`’”»)]}>…"
 _NUMBER = re.compile(r"(?<![\w.:/-])[-+]?\d+(?:[,' ]\d{3})*(?:\.\d+)?(?![\w:/-])")
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_NO_HOST = re.compile(r"[^\w.:\[\]-]")
 _DOTS = str.maketrans(dict.fromkeys((0x3002, 0xFF61, 0xFF0E), "."))  # what a browser takes for the dot in a host name
 
 # Domains that programs turn into links without a scheme. Country codes are two letters; of the others the common ones.
@@ -140,7 +141,7 @@ def host(value: str, *, port: bool = False) -> tuple[str, ...] | None:
     """A host name, lower case, without its final dot and without the web's own ports; no user info."""
     raw = value.strip(" ")
     name, _, number = raw.partition(":") if not raw.startswith("[") else (raw, "", "")
-    if not name or not clean(raw) or set(raw) & set("@/\\?#% ") or (number and not (port and number.isdigit())):
+    if not name or not clean(raw) or _NO_HOST.search(raw) or (number and not (port and number.isdigit())):
         return None
     name = ascii_lower(name).removesuffix(".")
     return (name if number in {"", "80", "443"} else f"{name}:{number}",)
@@ -194,9 +195,10 @@ def found(text: str) -> Found:
     both = (text, spaced) if spaced != text else (text,)
     raw = set().union(*map(tokens, both)) | quoted(text)
     addresses = {ascii_lower(m[0]) for t in both for m in _SAID_ADDRESS.finditer(t)} if "@" in text else set()
-    links = (
-        {m[0] for t in both for m in (*_LINK.finditer(t), *_BARE.finditer(t))} if "." in text or ":" in text else set()
-    )
+    links: set[str] = set()
+    for t in both:
+        links |= {m[0] for m in _LINK.finditer(t)}
+        links |= {m[0] for m in _BARE.finditer(_SAID_ADDRESS.sub(" ", t) if "@" in t else t)}
     links |= {link.rstrip(_PUNCTUATION) for link in links}
     urls = {u[0] for link in links if (u := url(link))}
     return Found(

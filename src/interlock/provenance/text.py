@@ -15,7 +15,7 @@ import re
 import unicodedata
 
 _WORD = re.compile(r"[^\W_]+")
-_UNIT = re.compile(r"[^\W_]+(?:(?:[._@\\%=~$+]+|:?/{1,2}|(?<=\d)[-:,'](?=\d))[^\W_]+)*")
+_UNIT = re.compile(r"[^\W_]+(?:(?:[._@\\%=~$+?&#]+|:?/{1,2}|(?<=\d)[-:,'](?=\d))[^\W_]+)*")
 _EITHER = re.compile(r"[^\W\d_]+/[^\W\d_]+")  # "lunch/dinner": two words
 _NEXT_SENTENCE = re.compile(r"\.(?=[A-Z][a-z])")
 _SOFT = frozenset(" -'’,&().!?:\"")
