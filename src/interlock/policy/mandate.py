@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from types import MappingProxyType
 from typing import Literal, Protocol, TypeAlias
@@ -165,6 +165,9 @@ _CAUSES = _set(
 )
 _NOT = _set("don't not never without dont cannot rather instead avoid stop refrain doesn't shouldn't mustn't won't nor")
 _GERUND_AFTER = _set("mind start try consider by and then finish keep about appreciate suggest after me you of for")
+_HERE = _set("there here back with in at that on to")
+_INTENDS = _set("looking planning hoping thinking intending going wishing aiming about")  # … to do it, some day
+_INFORMS = _set("information info detail details research")
 _BREAKS = _set("and then but or plus also")
 _NOUNISH_NEXT = _set(
     "is was were are has had from about history status of details number confirmation address info balance name id "
@@ -241,6 +244,7 @@ _PARTICULAR: Mapping[str, int] = {
 _CHANGES = _set("update change edit modify set adjust")
 _FINANCE = _set("money payment bill refund balance account")
 _DATED = _set("event reminder interview booking")
+_OUT = _set("send reply forward post share upload")
 _MESSAGING = _set("email message dm letter")
 _PEOPLE = _set("person employee")
 _ABOUT_PEOPLE = _set("invite add delete share like")
@@ -259,6 +263,7 @@ _IDIOMS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("favo", r"\bdo me a favou?r\b(?: and)?", "please"),
         ("tell", r"\b(?:tell|post|announce|say|shout) (?:it )?(?:to )?(?:the (?:whole )?world|(?:my|our) (?:followers|fans)|the internet)\b", "publish a post"),
         ("me", r"\b(?:tell|brief|show|give|read|walk|remind) me (?:about|what|who|when|where|which|how|whether|if|why|through)\b", "tell_me what"),
+        ("give", r"\bgive (?:me|us)\b(?! (?:a )?(?:call|reminder|ring|lift|ride|refund|access|permission|rights|credit|discount))", "tell_me"),
         ("tell me", r"\btell me\b", "tell_me"),
         ("show me", r"\bshow me\b", "show_me"),
         ("get rid", r"\bget(?:ting)? rid of\b", "remove"),
@@ -299,7 +304,7 @@ _DELEGATES = re.compile(
         act\ on|take\ care\ of|fulfil\w*|resolve|get\ through|run\ through|knock\ out|clear)\s+
         (?:(?:all|the|every|my|our|any|each|everything|of|these|those|his|her|their|open|pending|remaining|whatever|what's|outstanding|
         oldest|next|latest|first|assigned|following|single|is|are|on|in|new|unread|top)\s+){0,6}
-        (?:tasks?|to-?do(?:s|\ list|\ items?)?|todos?|action\ items?|requests?|instructions?|items?|steps?|chores?|errands?|asks?|
+        (?:tasks?|to-?do(?:s|\ list|\ items?)?|todos?|action\ items?|actions?|commands?|orders|requests?|instructions?|items?|steps?|chores?|errands?|asks?|
         list|assignments?|backlog|queue|requirements?)\b(?!\s+(?:called|named|titled|for)\b)
     | \btake\s+care\s+of\b | \bdeal\s+with\b | \bsee\s+to\b(?!\s+it) | \bact\s+(?:on|upon|accordingly)\b
     | \b(?:handle|manage|triage|sort\ out|look\ after|attend\ to|process|action)\s+(?:it|this|that|them|everything|all|my|the|our|any|each|every|
@@ -321,6 +326,11 @@ _DELEGATES = re.compile(
     | \b(?:do|execute|run)\s+(?:the\s+)?(?:things?|stuff|work|jobs?)\s+(?:listed|described|written|mentioned|in|on|from)\b
     """,
     re.VERBOSE,
+)
+# What is handed over stands right here, in the user's own words: nothing is delegated.
+_INLINE = re.compile(
+    r"\b(?:the|these|this)\s+following\b|\bfollowing\s+(?:tasks?|steps?|actions?|instructions?|things|items?|requests?)\b"
+    r"|\bbelow\b|\bas\s+follows\b|\bin\s+(?:the|this)\s+(?:given\s+|following\s+|same\s+)?order\b"
 )
 _REQUEST = re.compile(
     r"\b(?:can|could|would|will|can't|couldn't|won't)\s+(?:you|we|u|someone|somebody|it\s+be\s+possible)\b"
@@ -350,6 +360,7 @@ class _Wanted:
     words: frozenset[str]  # the words of both
     exact: bool = False  # only for tools with this very verb
     light: bool = False
+    intended: bool = False  # said of what the user will do: a request only if there is no other
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -475,11 +486,11 @@ class _Reader:
             for t in tokens:
                 nouns |= _classes_of(t)
                 plain.add(singular(t.word))
-            pages = pages or any("page" in _classes_of(t) or t.word in _PAGE_WORDS for t in tokens)
+            pages = pages or any("page" in _classes_of(t) or t.word in _PAGE_WORDS | _INFORMS for t in tokens)
             asked, reads, info = self._sentence(tokens)
             if asked or not info:
                 said = " ".join(t.word for t in raw if t.kind != "quote").lower()
-                opened = opened or bool(_DELEGATES.search(said))
+                opened = opened or bool(_DELEGATES.search(said) and not _INLINE.search(said))
             wanted += asked
             known = bool(asked) or reads or info
             understood = understood or known
@@ -511,7 +522,7 @@ class _Reader:
             if token.word in _WH | {"whether", "if"} and (reads or cause) and i and not verbs_since(verbs, i):
                 subordinate = reads
             verb = self._verb(tokens, i, cause=cause)
-            if verb is None or info or subordinate:
+            if verb is None or info or subordinate or _reminded(tokens, i):
                 continue
             passive = token.form is not None and token.form.form == "past"
             if _reading(verb):
@@ -534,7 +545,7 @@ class _Reader:
             region = [*tokens[before:i], *tokens[i + 1 : until]] if passive else tokens[i + 1 : until]
             found = _wanted(verb, region)
             if found is not None:
-                asked.append(found)
+                asked.append(replace(found, intended=_intended(tokens, i)))
             if verb not in TELLING and (with_ := _with_message(region)):
                 asked.append(with_)
         return asked, reads or any(_reading(v) for _, v, _ in verbs), question
@@ -617,6 +628,8 @@ class _Reader:
             return True
         if previous == "to":
             two = tokens[i - 2].word if i > 1 else ""
+            if two in {"is", "was"}:
+                return True  # `your task is to post …`
             return two in _BEFORE_TO or i == 1 or (after.kind != "stop" and _object(after))
         return previous == "i" and _asks_leave(tokens, i)
 
@@ -624,6 +637,23 @@ class _Reader:
         """`find it and email Bob`, but not `mails and text files`: what stands before `and` was a verb's clause."""
         first = next((t for t in tokens if t.word not in _FILLERS), None)
         return first is not None and (first.form is not None or first.word in _MODALS or first.word in {"i", "i'd"})
+
+
+def _intended(tokens: Sequence[_Token], i: int) -> bool:
+    """`I'm looking to book`, `we are thinking of booking`: a plan of the user's own."""
+    before = [t.word for t in tokens[max(0, i - 3) : i]]
+    led = len(before) > 1 and before[-1] in {"to", "of", "about", "on"} and before[-2] in _INTENDS
+    return led and not any(t.word in {"you", "you're"} for t in tokens[max(0, i - 6) : i])
+
+
+def _reminded(tokens: Sequence[_Token], i: int) -> bool:
+    """`a reminder to book a table`: what the reminder is about."""
+    for j in range(i - 1, 0, -1):
+        if tokens[j].kind == "stop" or tokens[j].word in _BREAKS:
+            return False
+        if tokens[j - 1].word == "reminder" and tokens[j].word in {"to", "about", "that", "for", "of"}:
+            return True
+    return False
 
 
 def verbs_since(verbs: Sequence[tuple[int, str, bool]], at: int) -> bool:
@@ -715,7 +745,7 @@ def _commands(tokens: Sequence[_Token], i: int) -> bool:
     form = token.form
     if form is None or form.form != "base" or token.word in _AUX:
         return False
-    return _object(after) or (form.lemma not in AMBIGUOUS and after.kind != "end")
+    return _object(after) or after.word in _HERE or (form.lemma not in AMBIGUOUS and after.kind != "end")
 
 
 def _with_message(region: Sequence[_Token]) -> _Wanted | None:
@@ -774,6 +804,7 @@ _KNOWN = (
         "february march april may june july august september october november december mr mrs ms dr am pm wouldn't ain't "
         "good great happy fine sorry thank sure right best regards cheers greetings one two three four five six seven "
         "eight nine ten apparently basically actually remember mind favor favour sees says say said hears seems looks "
+        "use using used choose pick select consider treat note assume regard remember bear recommend suggest "
         "feel felt hope believe guess suppose agree lost forgot ran live work works worked started finished told asked"
     )
 )  # fmt: skip
@@ -936,7 +967,8 @@ class LexicalPlanner:
         if read.open or not read.understood:
             return Mandate(effects=dict.fromkeys((*effects, *fetches)), open=True, by="lexical")
         chosen: dict[str, None] = {}
-        for wanted in dict.fromkeys(read.wanted):
+        direct = any(not w.intended and not w.exact for w in read.wanted)
+        for wanted in dict.fromkeys(w for w in read.wanted if not (w.intended and direct)):
             found = _choose(wanted, read, effects)
             if found is None:  # an unknown verb that no object explains: nothing may be concluded
                 return Mandate(effects=dict.fromkeys((*effects, *fetches)), open=True, by="lexical")
@@ -974,31 +1006,47 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
         # A bill is paid by paying it or by sending money: people do not care which.
         return [n for n, t, fit in matches if fit == 2 or (fit and not t.verbs & _CHANGES)]  # noqa: PLR2004
     exact = [(n, t) for n, t, fit in matches if fit == 2]  # noqa: PLR2004
+    if (
+        wanted.classes & _OUT and "invite" not in wanted.classes
+    ):  # what goes out goes by a tool that sends, to whomever it goes
+        weak = [(n, t, 2 if t.objects & _MESSAGING and fit else fit) for n, t, fit in weak if t.classes & _OUT]
+    near = [n for n, _, fit in weak if fit == 2]  # noqa: PLR2004
     if exact:
         narrow = wanted.light or wanted.classes & {"delete", "update", "add", "invite"}
         if narrow and any(t.heads & wanted.head for _, t in exact):
             exact = [(n, t) for n, t in exact if t.heads & wanted.head or (t.words & wanted.words and not t.heads)]
-        return [n for n, _ in exact] + [n for n, t, _ in matches if not t.objects]
-    near = [n for n, _, fit in weak if fit == 2]  # noqa: PLR2004
-    if not near and not wanted.exact and wanted.classes - {"fetch", "control"}:
+        found = [n for n, _ in exact] + [n for n, t, _ in matches if not t.objects]
+        if wanted.classes & _OUT and not wanted.light:  # `post it in the channel` is a message sent there
+            found += [n for n, t, fit in weak if fit == 2 and t.classes & _OUT and t.objects & wanted.place]  # noqa: PLR2004
+        return found
+    if not near and not matches and not wanted.exact and wanted.classes - {"fetch", "control"}:
         # No tool for this verb: the object alone says what is meant, unless that destroys or pays.
         near = [n for n, t in tools.items() if t.heads & wanted.head - _PEOPLE and not t.classes & {"delete", "pay"}]
     near += [n for n, _, fit in matches if fit == 1]
-    if near or wanted.exact:
+    unknown = not (wanted.head | wanted.place) - _PEOPLE  # it acts on nothing that we know
+    if unknown:
+        near += [n for n, t, _ in matches if wanted.verb in t.verbs]
+        if wanted.classes & _OUT:  # `post there`: the place was named before
+            near += [n for n, t, _ in weak if t.objects & read.nouns]
+    if wanted.exact or (near and not matches):
         return near
+    if not matches and unknown:
+        return [n for n, _, _ in weak]
     plain = [n for n, t, _ in matches if not t.objects and not t.words]
-    if plain:
-        return plain
-    if wanted.light:
-        return []
+    if plain or wanted.light:
+        return near + plain
     if not wanted.head and not wanted.place:
         around = [n for n, t, _ in matches if t.objects & read.nouns or t.words & read.words]
         if around:
-            return around
+            return near + around
+    if near and not wanted.classes & _OUT:
+        return near
     spends = bool(wanted.classes & {"pay", "buy", "refund"})
-    left = [(n, t) for n, t, _ in matches if spends or "pay" not in t.classes]
-    literal = [n for n, t in left if wanted.verb in t.verbs]
-    return literal if "delete" in wanted.classes and literal else [n for n, _ in left]
+    literal = [n for n, t, _ in matches if wanted.verb in t.verbs]
+    if "delete" in wanted.classes and literal:
+        return near + literal
+    # The verb alone: whatever it acts on is nothing that we know.
+    return near + [n for n, t, _ in matches if spends or "pay" not in t.classes or n in literal]
 
 
 def _means(wanted: _Wanted, tool: _Tool) -> bool:
