@@ -121,6 +121,22 @@ def test_it_fits_eighty_columns_except_for_what_must_not_be_cut(
     assert wide == []
 
 
+def test_the_commands_at_its_end_work(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
+    told = re.findall(r"^  interlock (.*)$", played[1].stdout, re.MULTILINE)
+    results = []
+    for words in told:
+        done = subprocess.run(
+            [sys.executable, "-m", "interlock.cli", *words.split()],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": str(SRC)},
+        )
+        results.append((words.split()[0], done.returncode, done.stderr))
+        assert "Traceback" not in done.stderr
+    assert results == [("explain", 0, ""), ("audit", 0, ""), ("audit", 1, ""), ("policy", 0, "")]
+
+
 def test_without_a_terminal_there_are_no_colours(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     assert "\x1b" not in played[1].stdout
 

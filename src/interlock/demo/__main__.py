@@ -46,9 +46,9 @@ def main(arguments: list[str] | None = None) -> int:
         "below is read from the disk, never from what the model says."
     )
     human = TerminalApprovals(sys.stdin, sys.stdout, by="you") if chosen.interactive else None
-    play(stage, folder, real=model, human=human)
+    refused = play(stage, folder, real=model, human=human)
     stage.line()
-    _where(stage, folder)
+    _where(stage, folder, refused)
     stage.line()
     if stage.failed:
         stage.line(f"{len(stage.failed)} expectations did not hold.")
@@ -57,7 +57,7 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _where(stage: Stage, folder: Path) -> None:
+def _where(stage: Stage, folder: Path, refused: int) -> None:
     """Where the files are, and how to look into them."""
     audit = folder / ".interlock" / "audit.sqlite"
     stage.say(f"All of it is in {folder}. To look around:")
@@ -65,6 +65,7 @@ def _where(stage: Stage, folder: Path) -> None:
         source, python = os.path.relpath(Path(interlock.__file__).parents[1]), os.path.relpath(sys.executable)
         stage.line(f"  alias interlock='PYTHONPATH={source} {python} -m interlock.cli'")
     for rest in (
+        f"explain {refused} --audit {audit}",
         f"audit show {audit} --run act-3",
         f"audit verify {folder / 'audit-tampered.sqlite'}",
         f"policy show {folder / 'interlock.yaml'}",

@@ -169,8 +169,8 @@ class Story:
             )
         self._bound(run)
 
-    def chain(self) -> None:
-        """Act 5: the audit holds, and a copy of it that was tampered with does not."""
+    def chain(self) -> int:
+        """Act 5: the audit holds, and a copy of it that was tampered with does not. The number of a refusal."""
         stage = self.stage
         stage.act(5, "The record")
         verdict = self.audit.verify()
@@ -186,6 +186,7 @@ class Story:
         stage.line()
         stage.say(f"Somebody makes a copy and writes `permitted` into record {refused}, a refusal.")
         stage.check(f"that shows: {_told(verdict)}", holds=isinstance(verdict, Broken) and verdict.seq == refused)
+        return refused
 
     @property
     def manifest(self) -> Path:
@@ -409,18 +410,18 @@ def _tamper(audit: Path, copy: Path, seq: int) -> None:
         db.execute("UPDATE audit SET body = replace(body, 'forbidden', 'permitted') WHERE seq = ?", (seq,))
 
 
-def play(stage: Stage, folder: Path, *, real: Agent | None = None, human: ApprovalPort | None = None) -> None:
-    """All five acts, in `folder`, which is empty."""
-    story_audit = folder / ".interlock"
-    story_audit.mkdir()
+def play(stage: Stage, folder: Path, *, real: Agent | None = None, human: ApprovalPort | None = None) -> int:
+    """All five acts, in `folder`, which is empty. The number of a record that tells of a refusal."""
+    records = folder / ".interlock"
+    records.mkdir()
     (folder / "interlock.yaml").write_bytes((files("interlock.demo") / "interlock.yaml").read_bytes())
-    audit = SqliteAudit(story_audit / "audit.sqlite")
+    audit = SqliteAudit(records / "audit.sqlite")
     try:
         story = Story(stage, folder, audit, real, human)
         story.ordinary()
         story.without()
         story.guarded()
         story.approval()
-        story.chain()
+        return story.chain()
     finally:
         audit.close()
