@@ -55,19 +55,19 @@ def test_a_wrong_label_is_found(cli: Cli, app: Path, wrong: str, trusted: set[st
 
 def test_keys_are_fields_too(cli: Cli, app: Path) -> None:
     text = (app / "mail.py").read_text()
-    (app / "mail.py").write_text(text.replace('"id": "7"', '"id": "7", "votes": {canary("option"): 3}'))
+    keys = '"id": "7", "votes": {canary("option"): 3}, canary("column"): 1'
+    (app / "mail.py").write_text(text.replace('"id": "7"', keys))
+    verdicts = {row[3]: row[4] for row in rows(cli(*PLAN).stdout)}
+    assert (verdicts["option"], verdicts["column"]) == ("ok", "ok")
+    trust(app, "own: [id, votes]")
+    verdicts = {row[3]: row[4] for row in rows(cli(*PLAN).stdout)}
+    assert (verdicts["option"], verdicts["column"]) == ("TRUSTED", "ok")
+    (app / "interlock.yaml").write_text(MANIFEST)
+    trust(app, 'own: ["*"]')
     done = cli(*PLAN)
-    assert done.returncode == 0
-    assert ["external", "option", "ok"] in [r[2:] for r in rows(done.stdout)]
-    for wrong, verdict in (
-        ("own: [id, votes]", ["own", "option", "TRUSTED"]),
-        ('own: ["*"]', ["none", "option", "UNLABELLED"]),
-    ):
-        (app / "interlock.yaml").write_text(MANIFEST)
-        trust(app, wrong)
-        done = cli(*PLAN)
-        assert done.returncode == 1
-        assert verdict in [r[2:] for r in rows(done.stdout)]
+    verdicts = {row[3]: row[4] for row in rows(done.stdout)}
+    assert (verdicts["option"], verdicts["column"]) == ("TRUSTED", "UNLABELLED")
+    assert done.returncode == 1
 
 
 def test_presumed_fields_are_believed_under_tight_labels_only(cli: Cli, app: Path) -> None:
