@@ -60,12 +60,13 @@ class Monitor:
     labels = "tight"
     show = "inline"
     mandate = "lexical"
+    manifests = True
     uses_oracle = False
 
     def start(self, task: Any) -> None:
         """Begin a session: a run with the user's words, under the suite's policy."""
         tools = tuple((t.name, t.description, json.dumps(t.parameters, sort_keys=True)) for t in task.tools)
-        policy = _policy(task.suite, tools, self.labels, self.show, self.mandate)
+        policy = _policy(task.suite if self.manifests else "", tools, self.labels, self.show, self.mandate)
         nonces = count(1)
         ticks = Ticks()
         ports = Ports(
@@ -170,6 +171,12 @@ class NoMandate(Monitor):
     """Provenance and rules alone: what the mandate adds shows in the difference."""
 
     mandate = "none"
+
+
+class Inferred(Monitor):
+    """No manifest at all: tools as they are described by their names and schemas. Shows what the defaults are worth."""
+
+    manifests = False
 
 
 @cache

@@ -683,10 +683,6 @@ class Monitor:
             content, failed, dropped = None, False, type(error).__name__
             body = {"outcome": "dropped", "why": dropped}
         try:
-            if failed:
-                run.ledger.returned(
-                    call, None
-                )  # what failed may have done its work before: what it wrote is remembered
             # Also when the result is dropped: the call was made, and what it wrote is remembered.
             shown = run.ledger.returned(call, content, failed=failed)
         except Exception as error:  # noqa: BLE001 - the label is unknown, so nothing more may depend on this run

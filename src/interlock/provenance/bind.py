@@ -87,9 +87,10 @@ def bind(
 def _bound(ledger: Ledger, spec: ToolSpec, argument: Argument, path: str, value: Scalar) -> Bound:
     text = str(value)
     integrity, where, culprits = _judge(ledger, argument, value, text)
-    # Endorsed by a human for this role: vouched, whatever the origins (M6); it points at the object as well.
+    # Endorsed by a human for this role: vouched, whatever the origins (M6). It points at the object too, but not for
+    # destruction: who agreed to a change has not agreed to that.
     accepted = ledger.endorsed(text, argument.role, argument.kind)
-    pointed = accepted or _pointed(ledger, spec, argument, text)
+    pointed = (accepted and spec.effect is not Effect.DESTROY) or _pointed(ledger, spec, argument, text)
     if accepted:
         integrity, where, culprits = Integrity.USER, APPROVED, ()
 

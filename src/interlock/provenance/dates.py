@@ -40,9 +40,9 @@ _RELATIVE = re.compile(
 _SMALL = {"a": 1, "an": 1, "one": 1, "two": 2, "three": 3}
 _LETTERS = re.compile(r"[a-z]+|[^\w\s:.,/+()-]")
 _TELLING_TIME = frozenset(
-    "t z am pm a p m h st nd rd th at on of the to from until till through thru and between by in utc gmt bst cet "
-    "cest est edt cst cdt mst mdt pst pdt ist jst o clock noon today tonight tomorrow yesterday next this last day days week "
-    "weeks sept morning afternoon evening".split()
+    "t z am pm a p m h st nd rd th at on of the to from until till through thru and between by in utc gmt bst cet cest "
+    "est edt cst cdt mst mdt pst pdt ist jst o clock noon today tonight tomorrow yesterday next this last day days "
+    "week weeks sept morning afternoon evening".split()
 ) | {w for name in (*_MONTHS, *_WEEKDAYS) for w in (name, name[:3])}
 MAX_RANGE = 62  # days between the ends of a range whose inner days count as said
 

@@ -45,7 +45,8 @@ _TARGET = re.compile(
     r"(?:\b(?:href|src|action|formaction|data|poster|background)\s*=\s*[\"']?|\]\(\s*)([^\"'<>)]{1,500})", re.IGNORECASE
 )
 _IBAN = re.compile(
-    r"(?<![A-Z0-9])[A-Z]{2}\d{2}(?:[A-Z0-9]{10,30}|[ -]?[A-Z0-9]{4}(?:[ -]?(?=[A-Z]{0,3}\d)[A-Z0-9]{1,4}+){2,7}+)(?![A-Z0-9])",
+    r"(?<![A-Z0-9])[A-Z]{2}\d{2}"
+    r"(?:[A-Z0-9]{10,30}|[ -]?[A-Z0-9]{4}(?:[ -]?(?=[A-Z]{0,3}\d)[A-Z0-9]{1,4}+){2,7}+)(?![A-Z0-9])",
     re.IGNORECASE,
 )
 _IBAN_GROUPS = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?:[ -][A-Z0-9]{1,4}){2,8}(?![A-Za-z0-9])", re.IGNORECASE)

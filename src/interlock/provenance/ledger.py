@@ -113,6 +113,9 @@ class Ledger:
         self._outside: list[Outside] = []
         self._outside_index = Known()
         self._outside_echoes: list[str] = []
+        self._spelt: list[
+            tuple[str, str]
+        ] = []  # of each, folded and squashed, once somebody asked where a value stands
         self._kept: set[Outside] = set()
         self._indexed = 0
         self._handles: dict[str, Handle] = {}
@@ -433,9 +436,10 @@ class Ledger:
 
     def found_in(self, value: str) -> str:
         """In words: where an external value stands, or that it stands nowhere."""
+        self._spelt += [(folded(o.value), squashed(o.value)) for o in self._outside[len(self._spelt) :]]
         wanted, echo = folded(value), squashed(value)
-        for item in self._outside:
-            if wanted in folded(item.value) or (len(echo) >= ECHO and echo in squashed(item.value)):
+        for item, (name, letters) in zip(self._outside, self._spelt, strict=True):
+            if wanted in name or (len(echo) >= ECHO and echo in letters):
                 return f"stands only in {item.where}, which others can write"
         return "stands in nothing that the user or the service said"
 
