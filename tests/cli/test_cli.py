@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -87,6 +88,24 @@ def test_a_reader_who_goes_away_is_no_traceback(app: Path) -> None:
     )
     assert done.stdout.startswith("{\n")
     assert done.stderr == ""
+
+
+def test_every_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
+    documented = (SRC.parent / "docs" / "cli.md").read_text()
+    commands = [
+        ["check"],
+        ["policy", "show"],
+        ["explain"],
+        ["init"],
+        ["labels", "audit"],
+        ["audit", "verify"],
+        ["audit", "show"],
+    ]
+    for command in commands:
+        assert main([*command, "--help"]) == 0
+        options = set(re.findall(r"--[a-z-]+", capsys.readouterr().out)) - {"--help"}
+        assert f"interlock {' '.join(command)}" in documented
+        assert [o for o in sorted(options) if not re.search(rf"{o}\b(?!-)", documented)] == []
 
 
 def test_version(cli: Cli) -> None:
