@@ -282,11 +282,16 @@ class Ledger:
             if leaf.record < 0 or leaf.key or isinstance(leaf.value, bool | None):
                 continue
             for thing in things[leaf.record]:
-                if isinstance(leaf.value, str) and leaf.field in spec.returns.names:
+                named = isinstance(leaf.value, str) and leaf.field in spec.returns.names
+                if named and (thing.made or not self._renamed(leaf, records, kind)):
                     (thing.own if leaf.integrity is Integrity.OWN else thing.others).add(leaf.value)
                     self._bearers.setdefault((kind, folded(leaf.value)), set()).add(id(thing))
                 if leaf.integrity is Integrity.OWN and leaf.mute:
                     thing.measures[leaf.field] = leaf.value
+
+    def _renamed(self, leaf: Leaf, records: list[Record], kind: str) -> bool:
+        """The agent wrote to the object and may have given it this name, so that the user's words seem to mean it."""
+        return leaf.integrity is not Integrity.OWN and self._is_touched(leaf, records, kind)
 
     def _confide(self, leaves: list[Leaf], records: list[Record], *, told: bool) -> None:
         """Only those may learn it who may read every record; what does not say who they are, nobody."""
