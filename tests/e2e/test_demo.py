@@ -180,6 +180,54 @@ def test_in_an_interactive_run_the_human_who_refuses_everything_pays_nothing(tmp
     assert done.returncode == 0
 
 
+def test_in_an_interactive_run_what_the_human_approves_is_done(
+    played: tuple[Path, subprocess.CompletedProcess[str]], tmp_path: Path
+) -> None:
+    """Codes are the beginnings of digests, and those are the same in every run of one name."""
+    codes = re.findall(r"^type (\w{4}) to let it run", played[1].stdout, re.MULTILINE)
+    done = play(tmp_path / "new", "--interactive", answers="\n".join(codes))
+    assert [(iban, amount) for _, iban, amount in World(tmp_path / "new" / "act-4").payouts] == [
+        (ACCOUNT, 129.0),
+        (ACCOUNT, 6.9),
+        (ACCOUNT, 1290.0),
+        (ATTACKER, 129.0),
+    ]
+    assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("change", "seen"),
+    [
+        pytest.param([("agents:\n  desk:\n", "agents:\n  desk:\n    mandate: none\n")], [], id="no-mandate"),
+        pytest.param([("agents:\n", "relax: [unvouched]\nagents:\n")], ["list"], id="unvouched-relaxed"),
+        pytest.param(
+            [
+                ("agents:\n  desk:\n", "agents:\n  desk:\n    mandate: none\n"),
+                ("agents:\n", "relax: [unvouched, unpointed]\nagents:\n"),
+            ],
+            ["money", "list", "password"],
+            id="neither",
+        ),
+        pytest.param([("own: [id, received]", "own: ['*']")], ["list"], id="mails-called-own"),
+    ],
+)
+def test_the_demo_notices_what_a_worse_manifest_lets_through(
+    change: list[tuple[str, str]],
+    seen: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for key in KEYS:
+        monkeypatch.delenv(key, raising=False)
+    text = story.shipped()
+    for old, new in change:
+        assert old in text
+        text = text.replace(old, new)
+    monkeypatch.setattr(story, "shipped", lambda: text)
+    assert main(["--keep", str(tmp_path / "new")]) == (1 if seen else 0)
+    assert attacked(World(tmp_path / "new" / "act-3")) == seen
+
+
 def test_the_demo_fails_if_the_guard_is_taken_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -410,11 +410,16 @@ def _tamper(audit: Path, copy: Path, seq: int) -> None:
         db.execute("UPDATE audit SET body = replace(body, 'forbidden', 'permitted') WHERE seq = ?", (seq,))
 
 
+def shipped() -> str:
+    """The manifest of the support desk."""
+    return (files("interlock.demo") / "interlock.yaml").read_text("utf-8")
+
+
 def play(stage: Stage, folder: Path, *, real: Agent | None = None, human: ApprovalPort | None = None) -> int:
     """All five acts, in `folder`, which is empty. The number of a record that tells of a refusal."""
     records = folder / ".interlock"
     records.mkdir()
-    (folder / "interlock.yaml").write_bytes((files("interlock.demo") / "interlock.yaml").read_bytes())
+    (folder / "interlock.yaml").write_text(shipped(), "utf-8")
     audit = SqliteAudit(records / "audit.sqlite")
     try:
         story = Story(stage, folder, audit, real, human)
