@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -54,7 +55,7 @@ class World:
 def manifest(**agent: object) -> dict[str, object]:
     return {
         "version": 1,
-        "agents": {"helper": {"tools": ["read_note", "send_mail"]} | agent, "reader": {"tools": ["read_note"]}},
+        "agents": {"assistant": {"tools": ["read_note", "send_mail"]} | agent, "reader": {"tools": ["read_note"]}},
         "tools": {
             "read_note": {"effect": "read", "returns": {"object": "note", "id": ["id"], "own": ["id"]}},
             "send_mail": {"effect": "egress", "arguments": {"to": "recipient", "body": "text"}},
@@ -73,7 +74,7 @@ def lock_of(world: World, manifest_: Mapping[str, object] | None = None, **more:
 
 
 def run_of(lock: Interlock, user: str = "Read note 1 and mail bob@example.com what it says.", **more: Any) -> Run:
-    return lock.run(agent=more.pop("agent", "helper"), principal="emma", user=user, **more)
+    return lock.run(agent=more.pop("agent", "assistant"), principal="emma", user=user, **more)
 
 
 def chat(*calls: tuple[str, object]) -> dict[str, Any]:
@@ -220,6 +221,55 @@ def test_asynchronous_functions_and_loops(world: World) -> None:
     results = asyncio.run(run.aopenai_results(chat(READ, TO_MALLORY, TO_BOB)))
     assert [m["content"] for m in results][1:] == [REFUSED, "sent"]
     assert world.sent == [("bob@example.com", "hello")]
+
+
+def test_every_dialect_in_an_asynchronous_loop(world: World) -> None:
+    run = run_of(lock_of(world))
+    response = {
+        "output": [
+            {"type": "function_call", "call_id": "c1", "name": READ[0], "arguments": json.dumps(READ[1])},
+            {"type": "function_call", "call_id": "c2", "name": TO_MALLORY[0], "arguments": json.dumps(TO_MALLORY[1])},
+        ]
+    }
+    items = asyncio.run(run.aopenai_responses_results(response))
+    assert [(i["type"], i["call_id"]) for i in items] == [
+        ("function_call_output", "c1"),
+        ("function_call_output", "c2"),
+    ]
+    assert items[1]["output"] == REFUSED
+    message = {
+        "role": "assistant",
+        "content": [
+            {"type": "text", "text": "I will."},
+            {"type": "tool_use", "id": "t1", "name": TO_MALLORY[0], "input": TO_MALLORY[1]},
+            {"type": "tool_use", "id": "t2", "name": TO_BOB[0], "input": TO_BOB[1]},
+        ],
+    }
+    (answer,) = asyncio.run(run.aanthropic_results(message))
+    assert [(b["tool_use_id"], b["content"], b["is_error"]) for b in answer["content"]] == [
+        ("t1", REFUSED, True),
+        ("t2", "sent", False),
+    ]
+    assert world.sent == [("bob@example.com", "hello")]
+
+
+def test_a_function_that_blocks_does_not_hold_an_asynchronous_loop(world: World) -> None:
+    began, released = threading.Event(), threading.Event()
+
+    def send_mail(to: str, body: str) -> str:
+        """Send a mail."""
+        began.set()
+        return "sent" if released.wait(timeout=10) else "held"
+
+    run = run_of(Interlock(manifest(), [world.functions()[0], send_mail], audit=MemoryAudit(clock=time.time)))
+
+    async def both() -> list[dict[str, Any]]:
+        task = asyncio.create_task(run.aopenai_results(chat(TO_BOB)))
+        await asyncio.to_thread(began.wait, 10)
+        released.set()
+        return await task
+
+    assert asyncio.run(both())[0]["content"] == "sent"
 
 
 def test_an_asynchronous_function_in_a_synchronous_loop_fails_and_does_nothing(world: World) -> None:
@@ -425,7 +475,7 @@ def test_inline_the_model_reads_the_text(world: World) -> None:
     assert SECRET in read(run_of(lock_of(world)), READ)[0]
 
 
-def test_no_handles_no_helpers(world: World) -> None:
+def test_without_handles_there_is_nothing_to_take_them_apart(world: World) -> None:
     assert {t["function"]["name"] for t in run_of(lock_of(world, by_handle())).openai_tools()} >= {"extract", "show"}
     run = run_of(lock_of(world))
     assert {t["function"]["name"] for t in run.openai_tools()} == {"read_note", "send_mail"}
