@@ -5,8 +5,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from interlock.kernel.call import Call
-from interlock.kernel.decide import Facts, Request, Resource, Rules, decide
+from interlock.kernel.call import Call, Resource
+from interlock.kernel.decide import Facts, Request, Rules, decide
 from interlock.kernel.decision import Decision, Mint
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import Argument, Effect, Returns, Role, ToolSpec

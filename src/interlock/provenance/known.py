@@ -14,7 +14,7 @@ from types import MappingProxyType
 
 from interlock.kernel.spec import Role
 from interlock.provenance import dates, kinds
-from interlock.provenance.text import STOP, folded, phrase, stands, units, worded, words
+from interlock.provenance.text import STOP, folded, phrase, quoted, stands, units, worded, words
 
 MAX_ITEMS = 2_000  # characters of a field within which its lines and list items are names of their own
 # superlative → (field names that it measures, whether the greatest is meant)
@@ -63,6 +63,7 @@ class Known:
     words: set[str] = field(default_factory=set)
     prose: list[Prose] = field(default_factory=list)
     stands: dict[str, list[int]] = field(default_factory=dict)  # unit → which pieces of prose have it
+    quoted: set[str] = field(default_factory=set)
     ranked: list[tuple[str, frozenset[str]]] = field(default_factory=list)  # superlative, the words after it
     texts: list[str] = field(default_factory=list)
     moments: dict[dates.Day, str] = field(default_factory=dict)
@@ -73,6 +74,7 @@ class Known:
         self._values(text, where)
         told = self._prose(text, where)
         self.texts.append(text)
+        self.quoted |= {folded(q) for q in quoted(text)}
         self.ranked += [
             (m[1], frozenset(told[m.end() :].split(maxsplit=_REACH)[:_REACH])) for m in _RANK.finditer(told)
         ]

@@ -29,7 +29,7 @@ from interlock.provenance.labels import MOMENT, Leaf, Record, Scalar, Trail, lab
 from interlock.provenance.text import STOP, clean, folded, squashed, words
 
 MAX_DEPTH = 64  # levels of a result; a deeper one is taken as one external text
-CHOICE = 3  # words of a choice that may come out of a handle
+CHOICE = 2  # words of a choice that may come out of a handle; a person's name in an address has one more
 ECHO = 4  # letters and digits from which a piece that the agent wrote is recognised when it comes back
 USER_WORDS = "the user's words"
 OPERATOR = "the operator's instructions"
@@ -282,8 +282,11 @@ class Ledger:
             if leaf.record < 0 or leaf.key or isinstance(leaf.value, bool | None):
                 continue
             for thing in things[leaf.record]:
-                named = isinstance(leaf.value, str) and leaf.field in spec.returns.names
-                if named and (thing.made or not self._renamed(leaf, records, kind)):
+                if (
+                    isinstance(leaf.value, str)
+                    and leaf.field in spec.returns.names
+                    and (thing.made or not self._renamed(leaf, records, kind))
+                ):
                     (thing.own if leaf.integrity is Integrity.OWN else thing.others).add(leaf.value)
                     self._bearers.setdefault((kind, folded(leaf.value)), set()).add(id(thing))
                 if leaf.integrity is Integrity.OWN and leaf.mute:
@@ -400,7 +403,7 @@ class Ledger:
             ProvenanceError: the value could carry a sentence.
         """
         held = self._held(ref)
-        told = [*keys([value]), *(v for _, v in _scalars(value, ()) if isinstance(v, str))]
+        told = [*keys({"": value}), *(v for _, v in _scalars(value, ()) if isinstance(v, str))]
         if not _narrow(told):
             raise ProvenanceError(
                 f"`extract` of `{ref}` gave text; only numbers, dates, addresses and one short choice may come out"
@@ -452,7 +455,8 @@ class Ledger:
         """The user's words mean the object of this kind with this id.
 
         They name the id, or the whole of a name it bears, or (not `exactly`) two adjacent words of a name that only the
-        service or the user can set. A name that others can set must be whole, and no second object may bear it.
+        service or the user can set. A name that others can set must be whole, no second object may bear it, and a
+        single word must be quoted or stand beside the kind.
         """
         if self.ids.names(value, kind):
             return True
@@ -465,7 +469,7 @@ class Ledger:
             return True
         if self._ranked(thing, kind) or (not exactly and any(self._alluded(n) for n in thing.own)):
             return True
-        return any(self._called(n) and self._unique(n, kind) for n in thing.others)
+        return any(self._called(n) and self._unique(n, kind) and self._singled(n, kind) for n in thing.others)
 
     def knows(self, value: str, kind: str) -> bool:
         """An object of this kind with this id was seen, made here, or named by the user."""
@@ -473,7 +477,19 @@ class Ledger:
 
     def _called(self, name: str) -> bool:
         stem = _stem(name)
-        return self.user.phrased(name) or (stem != name and len(words(stem)) > 1 and self.user.phrased(stem))
+        return kinds.name(name) is not None and (
+            self.user.phrased(name) or (stem != name and len(words(stem)) > 1 and self.user.phrased(stem))
+        )
+
+    def _singled(self, name: str, kind: str) -> bool:
+        """A name that others chose is more than one word, or quoted by the user, or stands beside its kind.
+
+        A single word may stand in the user's words for anything.
+        """
+        if len(words(name)) > 1 or folded(name) in self.user.quoted:
+            return True
+        beside = [noun for noun, k in self.nouns.items() if k == kind]
+        return any(self.user.phrased(f"{n} {name}") or self.user.phrased(f"{name} {n}") for n in beside)
 
     def _alluded(self, name: str) -> bool:
         told = words(_stem(name))
@@ -564,7 +580,9 @@ def _narrow(told: Sequence[str]) -> bool:
     choices = 0
     for value in told:
         spelt = kinds.address(value)
-        if MOMENT.fullmatch(value) or (spelt and len(spelt) == 1 and len(words(spelt[0].partition("@")[0])) <= CHOICE):
+        if MOMENT.fullmatch(value) or (
+            spelt and len(spelt) == 1 and len(words(spelt[0].partition("@")[0])) <= CHOICE + 1
+        ):
             continue
         if " " not in value and kinds.account(value) and len(re.findall("[A-Za-z]{5,}", value)) == 0:
             continue
