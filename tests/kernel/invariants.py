@@ -15,8 +15,8 @@ from itertools import product
 from types import MappingProxyType
 from typing import TypeVar
 
-from interlock.kernel.call import MAX_DEPTH, MAX_INT, MAX_NODES, Call, canonical, freeze, thaw
-from interlock.kernel.decide import Evaluation, Facts, Request, Resource, Rules, decide, decide_approved
+from interlock.kernel.call import MAX_DEPTH, MAX_INT, MAX_NODES, Call, Resource, canonical, freeze, thaw
+from interlock.kernel.decide import Evaluation, Facts, Request, Rules, decide, decide_approved
 from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Obligation, Permit, Permitted
 from interlock.kernel.errors import CallError, KernelError, LabelError, PermitError, RuleError, SpecError
 from interlock.kernel.labels import EVERYONE, NOBODY, UNKNOWN, Integrity, Label, Readers, join_all

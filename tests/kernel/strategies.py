@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from interlock.kernel.call import MAX_INT, Call
-from interlock.kernel.decide import Facts, Request, Resource
+from interlock.kernel.call import MAX_INT, Call, Resource
+from interlock.kernel.decide import Facts, Request
 from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers
 from interlock.kernel.spec import Effect
 

@@ -13,8 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from interlock.audit.chain import Verified
-from interlock.kernel.call import Call, Json, thaw
-from interlock.kernel.decide import Resource
+from interlock.kernel.call import Call, Json, Resource, thaw
 from interlock.kernel.decision import Forbidden, NeedsApproval, Obligation, Permit, Permitted
 from interlock.kernel.errors import PermitError
 from interlock.kernel.labels import NOBODY, Integrity, Readers

@@ -10,8 +10,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from interlock.kernel.call import Call
-from interlock.kernel.decide import Facts, Request, Resource, Rules, decide
+from interlock.kernel.call import Call, Resource
+from interlock.kernel.decide import Facts, Request, Rules, decide
 from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Permitted
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import Argument, Condition, Effect, Role, Show

@@ -58,8 +58,8 @@ def test_any_text_is_rules_or_problems(text: str) -> None:
 
 
 def test_the_context_is_the_one_that_the_kernel_writes() -> None:
-    from interlock.kernel.call import Call
-    from interlock.kernel.decide import Facts, Request, Resource
+    from interlock.kernel.call import Call, Resource
+    from interlock.kernel.decide import Facts, Request
 
     nothing: frozenset[str] = frozenset()
     facts = Facts(

@@ -124,3 +124,11 @@ class Call:
         """64 hex digits that stand for exactly this call."""
         body = {name: getattr(self, name) for name in ("tool", "agent", "principal", "run")}
         return digest_of(body | {"arguments": thaw(self.arguments)})
+
+
+@dataclass(frozen=True, slots=True)
+class Resource:
+    """The canonical thing a call would touch, as scope found it: a table, a file, a host, or the tool itself."""
+
+    type: str
+    id: str

@@ -18,7 +18,7 @@ from typing import Literal, TypeAlias
 
 import cedarpy
 
-from interlock.kernel.call import Call
+from interlock.kernel.call import Call, Resource
 from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Obligation, Permitted
 from interlock.kernel.errors import RuleError
 from interlock.kernel.spec import Effect
@@ -29,14 +29,6 @@ DEFAULT_DENY = "default-deny"
 ERROR = "error:"
 _FAILED = re.compile(r"error while evaluating policy `(\w+)`")  # the rest of Cedar's message may quote anything
 _GROUPS = frozenset(group for effect in Effect for group in effect.groups)
-
-
-@dataclass(frozen=True, slots=True)
-class Resource:
-    """The canonical thing a call would touch, as scope found it: a table, a file, a host, or the tool itself."""
-
-    type: str
-    id: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

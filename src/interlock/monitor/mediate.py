@@ -21,8 +21,8 @@ from threading import Lock
 from typing import Final, TypeAlias, assert_never, cast
 
 from interlock.audit.record import Record
-from interlock.kernel.call import Call, Frozen, Json, canonical, digest_of, freeze, thaw
-from interlock.kernel.decide import Facts, MandateState, Request, Resource, Rules, decide, decide_approved
+from interlock.kernel.call import Call, Frozen, Json, Resource, canonical, digest_of, freeze, thaw
+from interlock.kernel.decide import Facts, MandateState, Request, Rules, decide, decide_approved
 from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Permit, Permitted
 from interlock.kernel.errors import PermitError
 from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers

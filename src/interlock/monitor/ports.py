@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from interlock.audit.record import Record
-from interlock.kernel.call import Call, Json
-from interlock.kernel.decide import Resource
+from interlock.kernel.call import Call, Json, Resource
 from interlock.kernel.decision import Obligation, Permit
 from interlock.kernel.spec import ToolSpec
 from interlock.monitor.question import Answer, Question

@@ -1,0 +1,118 @@
+"""What every kind of scoped tool is to the rest: from an entry of the manifest to operations that can be called.
+
+A kind turns an entry into `ToolSpec`s without touching anything (`specs`), and opens it for work (`open`): then the
+capability holds descriptors, connections or workers, proves its limits (`prove`) and offers operations. An operation's
+`scope` says which resource a call would touch and raises `ScopeError` for everything outside; its `perform` checks the
+permit before anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol, TypeAlias
+
+from interlock.kernel.call import Call, Json, Resource
+from interlock.kernel.decision import Permit
+from interlock.kernel.errors import InterlockError
+from interlock.kernel.spec import ToolSpec
+from interlock.monitor.errors import MonitorError
+
+Config: TypeAlias = Mapping[str, object]
+Layer: TypeAlias = Literal["kernel", "engine", "gate", "watchdog"]
+
+
+class ConfigError(InterlockError):
+    """An entry of the manifest that cannot be what it says. `path` leads to the key inside the entry."""
+
+    def __init__(self, message: str, *, path: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
+class ScopeError(MonitorError):
+    """A call that names no resource inside the tool's scope. It is refused, and no approval changes that."""
+
+    def __init__(self, message: str, *, layer: Layer = "gate", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.layer = layer
+
+
+class ToolFailed(MonitorError):
+    """A permitted call that could not be carried out. The message is short and names nothing outside the scope."""
+
+    def __init__(self, message: str, *, layer: Layer = "gate", hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.layer = layer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """One claim of a capability, and whether trying to break it failed as it should."""
+
+    layer: Layer
+    claim: str
+    held: bool
+    evidence: str
+    residual: str = ""  # what this layer does not stop
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operation:
+    """One tool that a model can call."""
+
+    spec: ToolSpec
+    validate: Callable[[dict[str, Json]], Mapping[str, Json]]
+    scope: Callable[[Call], Resource]
+    perform: Callable[[Permit, Call], Json]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an entry may use when it is opened."""
+
+    base_dir: str  # relative paths of the manifest start here
+    secrets: Callable[[str], str]  # `secret://NAME` → its value; raises when there is none
+    check: Callable[[Permit, Call], None]  # a performer's first line
+
+
+class Capability(Protocol):
+    """An entry of the manifest, open for work."""
+
+    @property
+    def operations(self) -> tuple[Operation, ...]:
+        """Everything that can be called."""
+        ...
+
+    def prove(self) -> tuple[Proof, ...]:
+        """Try to break every claim; touches nothing but what the entry owns."""
+        ...
+
+    def close(self) -> None:
+        """Give descriptors, connections and workers back."""
+        ...
+
+
+class Kind(Protocol):
+    """A kind of tool, as `kind:` in the manifest names it."""
+
+    @property
+    def name(self) -> str:
+        """The word after `kind:`."""
+        ...
+
+    def specs(self, entry: str, config: Config) -> tuple[ToolSpec, ...]:
+        """The tools that an entry yields; touches nothing.
+
+        Raises:
+            ConfigError: the entry cannot be what it says.
+        """
+        ...
+
+    def open(self, entry: str, config: Config, context: Context) -> Capability:
+        """The entry, open for work.
+
+        Raises:
+            ConfigError: it cannot be opened safely here; the message says what is missing.
+        """
+        ...
