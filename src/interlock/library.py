@@ -293,7 +293,7 @@ class Run:
 
 
 def _answer(seen: Observed) -> Answer:
-    return Answer(seen.content, failed=not seen.performed)
+    return Answer(seen.content, failed=seen.failed or not seen.performed)
 
 
 def _arguments(proposed: Proposed) -> Mapping[str, object]:

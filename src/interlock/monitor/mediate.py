@@ -77,6 +77,7 @@ class Observed:
     label: Label
     handles: tuple[str, ...] = ()
     performed: bool
+    failed: bool = False  # it was performed and ended with an error
     record: Record | None  # of the outcome or the refusal; None if the audit did not take it
 
 
@@ -164,7 +165,7 @@ class Monitor:
             AuditError: it could not be recorded.
         """
         run = self._new(agent=agent, principal=principal, run_id=run_id, me=tuple(me), memory=Memory())
-        self._ports.audit.append("run", run.id, {"agent": agent, "principal": principal})
+        self._ports.audit.append("run", run.id, {"agent": agent, "principal": principal, "policy": self._policy.digest})
         return run
 
     def fold(self, events: Iterable[Event], *, agent: str, principal: str, run_id: str, me: Iterable[str] = ()) -> Run:
@@ -193,7 +194,11 @@ class Monitor:
         with memory.lock:
             if run is None:
                 run = self._new(agent=agent, principal=principal, run_id=run_id, me=mine, memory=memory)
-                self._ports.audit.append("run", run.id, {"agent": agent, "principal": principal, "folded": True})
+                self._ports.audit.append(
+                    "run",
+                    run.id,
+                    {"agent": agent, "principal": principal, "policy": self._policy.digest, "folded": True},
+                )
             # Also what another branch of this conversation has met since: its effects are the same world's.
             here = {event.digest for event in history}
             for digest, kept in tuple(memory.kept.items()):
@@ -404,7 +409,14 @@ class Monitor:
             body = shown.body | {"decision": pending.decision, "digest": pending.call.digest}
             record = self._note(run, "outcome", body)
             content = DROPPED if record is None else shown.content
-            return Observed(content=content, label=shown.label, handles=shown.handles, performed=True, record=record)
+            return Observed(
+                content=content,
+                label=shown.label,
+                handles=shown.handles,
+                performed=True,
+                failed=isinstance(outcome, Failed),
+                record=record,
+            )
 
     def call(self, run: Run, call: Call) -> Observed:
         """Propose, ask if need be, perform, observe."""

@@ -18,7 +18,7 @@ from interlock.provenance.known import new_words
 from interlock.provenance.labels import Scalar, step
 from interlock.provenance.ledger import APPROVED, Ledger, flatten
 
-MADE = "made by the model before it read anything external"
+MADE = "was made by the model before it read anything external"
 _FREE = frozenset({Role.TITLE, Role.TEXT})
 _HARMLESS = frozenset({Role.TIME, Role.AMOUNT})  # may come through a handle: when and how much, not where to
 
@@ -96,8 +96,7 @@ def _bound(ledger: Ledger, spec: ToolSpec, argument: Argument, path: str, value:
 
     def explain() -> str:
         if where:
-            told = f"stands in {where}" if where not in {MADE, APPROVED} else where
-            return told if pointed else f"{told}, but the user's words do not mean it"
+            return where if pointed else f"{where}, but the user's words do not mean it"
         return "; ".join(f"`{c}` {ledger.found_in(c)}" for c in culprits[:5]) or ledger.found_in(text)
 
     return Bound(
@@ -122,19 +121,19 @@ def _judge(
     """(integrity, where it stands or None, culprits) of one value."""
     role, origins = argument.role, argument.origins
     if isinstance(value, bool) or role is Role.OPTION:
-        return Integrity.OWN, "a switch, which decides nothing that matters", ()
+        return Integrity.OWN, "is a switch, which decides nothing that matters", ()
     if role in _FREE:
         culprits = _culprits(ledger, argument, text)
         return (
             (Integrity.EXTERNAL, None, culprits)
             if culprits
-            else (Integrity.EXTERNAL, "free text without anything to act on", ())
+            else (Integrity.EXTERNAL, "is free text without anything to act on", ())
         )
     where = _source(ledger, argument, text)
     if where is not None:
-        return where[0], where[1], ()
+        return where[0], f"stands in {where[1]}", ()
     if Integrity.EXTERNAL in origins:
-        return Integrity.EXTERNAL, "any source, as its role allows", ()
+        return Integrity.EXTERNAL, "may come from anywhere, as its role allows", ()
     if not ledger.external and (role in _HARMLESS or not ledger.outside(role, text)):
         return Integrity.OWN, MADE, ()
     return Integrity.EXTERNAL, None, ()

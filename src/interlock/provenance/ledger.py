@@ -31,9 +31,10 @@ from interlock.provenance.text import STOP, clean, folded, squashed, words
 MAX_DEPTH = 64  # levels of a result; a deeper one is taken as one external text
 CHOICE = 2  # words of a choice that may come out of a handle; a person's name in an address has one more
 ECHO = 4  # letters and digits from which a piece that the agent wrote is recognised when it comes back
+_INTRODUCING = frozenset({"called", "named", "titled", "entitled", "labelled", "labeled"})
 USER_WORDS = "the user's words"
 OPERATOR = "the operator's instructions"
-APPROVED = "a human's approval"
+APPROVED = "was approved by a human"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -488,6 +489,8 @@ class Ledger:
         """
         if len(words(name)) > 1 or folded(name) in self.user.quoted:
             return True
+        if folded(name) in _INTRODUCING:
+            return False
         beside = [noun for noun, k in self.nouns.items() if k == kind]
         return any(self.user.phrased(f"{n} {name}") or self.user.phrased(f"{name} {n}") for n in beside)
 

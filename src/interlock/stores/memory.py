@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator, Mapping
 from threading import Lock
 
@@ -12,7 +13,7 @@ from interlock.audit.record import EMPTY, Head, Record
 class MemoryAudit:
     """The audit port over a list."""
 
-    def __init__(self, *, clock: Callable[[], float]) -> None:
+    def __init__(self, *, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self._lock = Lock()
         self._records: list[Record] = []
