@@ -31,6 +31,14 @@ class PolicyError(InterlockError):
         super().__init__("\n".join(map(str, self.problems)), hint="nothing was loaded; correct the places named")
 
 
+class ConfigError(InterlockError):
+    """An entry of the manifest that cannot be what its kind says. `path` leads to the key inside the entry."""
+
+    def __init__(self, message: str, *, path: tuple[str, ...] = (), hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.path = path
+
+
 def meant(word: str, known: Iterable[str], *, otherwise: str = "") -> str:
     """A remedy: the known word nearest to `word`, else `otherwise`, else all known words if they are few."""
     words = sorted(set(known))

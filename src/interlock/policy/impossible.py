@@ -27,9 +27,10 @@ _MANDATES = ("none", "on", "off")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """What is fixed for one tool: its name, the groups that it is in, the type of its arguments."""
+    """What is fixed for one tool: its name, the type of its resource, its groups, the type of its arguments."""
 
     tool: str
+    resource: str  # `Tool`, and then the tool itself; of any other type only the call knows which
     groups: frozenset[str]
     arguments: Fields
 
@@ -89,12 +90,17 @@ class _Trial:
                 return self._within(name, entities)
             case {"op": "is", "entity_type": kind, **rest}:
                 inner = rest.get("in")
-                return kind == "Tool" and (inner is None or self._within(name, [inner["entity"]]))
+                return kind == self.world.resource and (inner is None or self._within(name, [inner["entity"]]))
             case _:
                 return True
 
     def _within(self, name: str, entities: list[Mapping[str, str]], *, reflexive_only: bool = False) -> bool:
-        names = {self.world.tool} if reflexive_only or name == "resource" else self.world.groups
+        if name == "resource":
+            return any(
+                e["type"] == self.world.resource and (e["type"] != "Tool" or e["id"] == self.world.tool)
+                for e in entities
+            )
+        names = {self.world.tool} if reflexive_only else self.world.groups
         return any(e["id"] in names for e in entities)
 
     def _choose(self, key: str, values: tuple[object, ...]) -> object:
@@ -119,7 +125,7 @@ class _Trial:
                 return _UNKNOWN if any(isinstance(v, (_Unknown, list)) for v in values) else values
             case {"Var": "action"}:
                 return _Entity("Action", self.world.tool)
-            case {"Var": "resource"}:
+            case {"Var": "resource"} if self.world.resource == "Tool":
                 return _Entity("Tool", self.world.tool)
             case {"&&": {"left": left, "right": right}}:
                 return self._truth(left) and self._truth(right)

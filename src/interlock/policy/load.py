@@ -24,10 +24,10 @@ from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import Argument, Condition, Effect, Returns, Role, Sharing, Show, ToolSpec
 from interlock.policy import document
 from interlock.policy.document import MAX_BYTES, Document
-from interlock.policy.errors import PolicyError, Problem, meant
+from interlock.policy.errors import ConfigError, PolicyError, Problem, meant
 from interlock.policy.infer import infer_spec
 from interlock.policy.manifest import ROLES, ArgumentPart, Manifest, ReturnsPart, SharingPart, ToolPart
-from interlock.policy.policy import AgentPolicy, Policy
+from interlock.policy.policy import AgentPolicy, Entry, Kind, Policy
 from interlock.policy.rules import GROUPS, Rule, Tools, check, parse_rules, split, used_arguments
 from interlock.policy.types import argument_paths
 
@@ -46,8 +46,11 @@ def load_policy(
     schemas: Schemas | None = None,
     descriptions: Mapping[str, str] | None = None,
     obligations: Iterable[str] = (),
+    kinds: Mapping[str, Kind] | None = None,
 ) -> Policy:
-    """The policy that the manifest at `path` and its rules state; `obligations` are those that somebody can discharge.
+    """The policy that the manifest at `path` and its rules state.
+
+    `obligations` are those that somebody can discharge, `kinds` what a tool can be beside a function.
 
     Raises:
         PolicyError: with every problem that was found.
@@ -58,7 +61,8 @@ def load_policy(
     except _Unreadable as error:
         raise PolicyError([Problem(file=file, line=0, message=error.message, remedy=error.remedy)]) from None
     doc, problems = document.parse(text, file)
-    return _source(file, Path(path).parent, doc, problems, obligations).resolve(schemas or {}, descriptions or {})
+    source = _source(file, Path(path).parent, doc, problems, obligations, kinds or {})
+    return source.resolve(schemas or {}, descriptions or {})
 
 
 def policy_from(
@@ -68,6 +72,7 @@ def policy_from(
     schemas: Schemas | None = None,
     descriptions: Mapping[str, str] | None = None,
     obligations: Iterable[str] = (),
+    kinds: Mapping[str, Kind] | None = None,
 ) -> Policy:
     """The policy that a manifest given as data states; its rules lie relative to `base_dir`.
 
@@ -78,7 +83,7 @@ def policy_from(
         data = thaw(freeze(mapping, where="manifest"))
     except CallError as error:
         raise PolicyError([Problem(file="manifest", line=0, message=str(error))]) from None
-    source = _source("manifest", Path(base_dir), Document(data), [], obligations)
+    source = _source("manifest", Path(base_dir), Document(data), [], obligations, kinds or {})
     return source.resolve(schemas or {}, descriptions or {})
 
 
@@ -106,9 +111,18 @@ def _read(path: Path) -> str:
         raise _Unreadable(f"the file is no UTF-8 text: byte {error.start + 1}", "save it as UTF-8") from None
 
 
-def _source(file: str, folder: Path, doc: Document, problems: list[Problem], obligations: Iterable[str]) -> _Source:
+def _source(
+    file: str,
+    folder: Path,
+    doc: Document,
+    problems: list[Problem],
+    obligations: Iterable[str],
+    kinds: Mapping[str, Kind],
+) -> _Source:
     found = list(problems)
-    manifest = _manifest(doc, file, found) if doc.data is not None or not problems else None
+    data = copy.deepcopy(doc.data)
+    entries = _entries(data, kinds, doc, file, found)
+    manifest = _manifest(data, doc, file, found) if doc.data is not None or not problems else None
     rules: list[Rule] = []
     if manifest is not None:
         for rule_file in _rule_files(manifest, folder, doc, file, found):
@@ -117,8 +131,38 @@ def _source(file: str, folder: Path, doc: Document, problems: list[Problem], obl
             except _Unreadable as error:
                 found.append(Problem(file=str(rule_file), line=0, message=error.message, remedy=error.remedy))
     return _Source(
-        file=file, doc=doc, manifest=manifest, rules=tuple(rules), problems=tuple(found), known=frozenset(obligations)
+        file=file,
+        doc=doc,
+        manifest=manifest,
+        entries=entries,
+        rules=tuple(rules),
+        problems=tuple(found),
+        known=frozenset(obligations),
     )
+
+
+def _entries(
+    data: Json, kinds: Mapping[str, Kind], doc: Document, file: str, problems: list[Problem]
+) -> dict[str, tuple[Entry, tuple[ToolSpec, ...]]]:
+    """The entries of other kinds, taken out of `data`, each with the tools that its kind makes of it."""
+    tools = data.get("tools") if isinstance(data, dict) else None
+    found: dict[str, tuple[Entry, tuple[ToolSpec, ...]]] = {}
+    for name, part in list(tools.items()) if isinstance(tools, dict) else ():
+        word = part.get("kind") if isinstance(part, dict) else None
+        kind = kinds.get(word) if isinstance(word, str) else None
+        if kind is None or not isinstance(tools, dict) or not isinstance(part, dict) or not isinstance(word, str):
+            continue
+        del tools[name]
+        config = {k: v for k, v in part.items() if k != "kind"}
+        try:
+            specs = kind.specs(name, config) if NAME.fullmatch(name) else ()
+        except ConfigError as error:
+            line = doc.line(("tools", name, *error.path))
+            problems.append(Problem(file=file, line=line, message=str(error), remedy=error.hint))
+            specs = ()
+        entry = Entry(name=name, kind=word, config=MappingProxyType(config), tools=tuple(s.name for s in specs))
+        found[name] = (entry, specs)
+    return found
 
 
 def _rule_files(manifest: Manifest, folder: Path, doc: Document, file: str, problems: list[Problem]) -> list[Path]:
@@ -146,9 +190,8 @@ def _rule_files(manifest: Manifest, folder: Path, doc: Document, file: str, prob
 # the manifest's shape
 
 
-def _manifest(doc: Document, file: str, problems: list[Problem]) -> Manifest | None:
+def _manifest(data: Json, doc: Document, file: str, problems: list[Problem]) -> Manifest | None:
     """The manifest without what is wrong with its shape, which goes to `problems`; None if nothing is left."""
-    data = copy.deepcopy(doc.data)
     cut: set[document.Path] = set()
     for _ in range(_MAX_ROUNDS):
         try:
@@ -347,6 +390,7 @@ class _Source:
     file: str
     doc: Document
     manifest: Manifest | None
+    entries: Mapping[str, tuple[Entry, tuple[ToolSpec, ...]]]
     rules: tuple[Rule, ...]
     problems: tuple[Problem, ...]  # found while reading
     known: frozenset[str]  # obligations
@@ -371,6 +415,7 @@ class _Source:
             manifest_path=self.file,
             tools=MappingProxyType(view.specs),
             agents=MappingProxyType(view.agents()),
+            entries=tuple(entry for entry, _ in self.entries.values()),
             me=tuple(self.manifest.me),
             rules_text=text,
             relaxed=tuple(self.manifest.relax),
@@ -408,12 +453,21 @@ class _View:
             self._schema(name, tool.arguments_schema, schemas.get(name))
         self.pending = frozenset(manifest.tools) - frozenset(self.schemas)
         self.specs = {n: self._spec(n, t, descriptions.get(n, "")) for n, t in manifest.tools.items()}
+        self.entries = source.entries
+        for name, (_, specs) in self.entries.items():
+            for spec in specs:
+                if spec.name in self.specs:
+                    self._add(
+                        ("tools", name), f"`{name}` makes a tool `{spec.name}`, which exists", "rename one of them"
+                    )
+                self.specs[spec.name] = spec
 
     def problems(self) -> list[Problem]:
         """All problems of meaning."""
         kinds = {k for s in self.specs.values() for k in (s.returns.object, s.refers) if k}
-        for name, tool in self.manifest.tools.items():
+        for name in self.specs:
             self._name(name)
+        for name, tool in self.manifest.tools.items():
             self._arguments(name, tool, kinds)
         self._agents()
         self._relaxed()
@@ -422,9 +476,18 @@ class _View:
     def agents(self) -> dict[str, AgentPolicy]:
         """The agents, as plain data."""
         return {
-            name: AgentPolicy(name=name, tools=frozenset(a.tools), mandate=a.mandate, show=Show(a.show))
+            name: AgentPolicy(
+                name=name,
+                tools=frozenset(t for listed in a.tools for t in self._meant(listed)),
+                mandate=a.mandate,
+                show=Show(a.show),
+            )
             for name, a in self.manifest.agents.items()
         }
+
+    def _meant(self, listed: str) -> tuple[str, ...]:
+        """The tools that an agent's list means by a name: an entry of another kind means all that it yields."""
+        return self.entries[listed][0].tools if listed in self.entries else (listed,)
 
     def _add(self, path: document.Path, message: str, remedy: str = "") -> None:
         self.found.append(Problem(file=self.file, line=self.doc.line(path), message=message, remedy=remedy))
@@ -545,7 +608,7 @@ class _View:
 
     def _agents(self) -> None:
         tools = self.raw.get("tools")
-        known = set(tools) if isinstance(tools, dict) else set()
+        known = {*(tools if isinstance(tools, dict) else ()), *self.specs}
         for name, agent in self.manifest.agents.items():
             here: document.Path = ("agents", name, "tools")
             for tool in dict.fromkeys(agent.tools):

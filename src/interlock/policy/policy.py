@@ -25,6 +25,24 @@ class AgentPolicy:
     show: Show
 
 
+class Kind(Protocol):
+    """A kind of tool other than `function`: it knows which tools an entry of the manifest yields."""
+
+    def specs(self, entry: str, config: Mapping[str, object]) -> tuple[ToolSpec, ...]:
+        """The tools of an entry; raises `ConfigError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """An entry under `tools` that is no function: whoever assembles the monitor opens it."""
+
+    name: str
+    kind: str
+    config: Mapping[str, object]
+    tools: tuple[str, ...]
+
+
 class Source(Protocol):
     """What a policy was made from; makes it again when functions bring their schemas."""
 
@@ -40,6 +58,7 @@ class Policy:
     manifest_path: str
     tools: Mapping[str, ToolSpec]
     agents: Mapping[str, AgentPolicy]
+    entries: tuple[Entry, ...]  # tools of other kinds than functions
     me: tuple[str, ...]
     rules_text: str  # shipped rules that are not relaxed, then the user's
     relaxed: tuple[str, ...]

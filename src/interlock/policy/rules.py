@@ -198,12 +198,12 @@ def cedar_schema(specs: Iterable[ToolSpec]) -> str:
     """The Cedar schema of requests about these tools: one action a tool, in the groups of its effect."""
     tools = sorted(specs, key=lambda s: s.name)
     names = {s.name for s in tools}
-    lines = ["entity User;", "entity Tool;"]
+    lines = [f"entity {kind};" for kind in sorted({"User", "Tool", *(s.resource for s in tools)})]
     lines += [f'action "{g}"{_parents(_GROUP_PARENTS[g])};' for g in sorted(GROUPS - names)]
     for spec in tools:
         parents = tuple(g for g in spec.effect.groups if g != spec.name)
         context = ", ".join(f"{field}: {_field(field, spec)}" for field in CONTEXT)
-        applies_to = f"principal: User, resource: Tool, context: {{{context}}}"
+        applies_to = f"principal: User, resource: {spec.resource}, context: {{{context}}}"
         lines.append(f'action "{spec.name}"{_parents(parents)} appliesTo {{{applies_to}}};')
     return "\n".join(lines) + "\n"
 
@@ -394,7 +394,12 @@ class _Check:
 
     def _world(self, tool: str) -> World:
         spec = self.tools.specs[tool]
-        return World(tool=tool, groups=frozenset({tool, *spec.effect.groups}), arguments=arguments_type(spec.schema))
+        return World(
+            tool=tool,
+            resource=spec.resource,
+            groups=frozenset({tool, *spec.effect.groups}),
+            arguments=arguments_type(spec.schema),
+        )
 
 
 _NOWHERE = "unable to find an applicable action given the policy scope constraints"

@@ -17,17 +17,12 @@ from interlock.kernel.decision import Permit
 from interlock.kernel.errors import InterlockError
 from interlock.kernel.spec import ToolSpec
 from interlock.monitor.errors import MonitorError
+from interlock.policy.errors import ConfigError
+
+__all__ = ["Capability", "Config", "ConfigError", "Context", "Kind", "Operation", "Proof", "ScopeError", "ToolFailed"]
 
 Config: TypeAlias = Mapping[str, object]
 Layer: TypeAlias = Literal["kernel", "engine", "gate", "watchdog"]
-
-
-class ConfigError(InterlockError):
-    """An entry of the manifest that cannot be what it says. `path` leads to the key inside the entry."""
-
-    def __init__(self, message: str, *, path: tuple[str, ...] = (), hint: str = "") -> None:
-        super().__init__(message, hint=hint)
-        self.path = path
 
 
 class ScopeError(MonitorError):
