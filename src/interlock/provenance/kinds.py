@@ -199,7 +199,8 @@ def found(text: str) -> Found:
     links: set[str] = set()
     for t in both:
         links |= {m[0] for m in _LINK.finditer(t)}
-        links |= {m[0] for m in _BARE.finditer(_SAID_ADDRESS.sub(" ", t) if "@" in t else t)}
+        rest = _SAID_ADDRESS.sub(" ", _LINK.sub(" ", t))
+        links |= {m[0] for m in _BARE.finditer(rest)}
     links |= {link.rstrip(_PUNCTUATION) for link in links}
     urls = {u[0] for link in links if (u := url(link))}
     return Found(

@@ -1,0 +1,1 @@
+"""What a decision costs. Run by `python -m bench.decision`."""
