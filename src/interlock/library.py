@@ -24,7 +24,7 @@ from interlock.adapters import anthropic, openai
 from interlock.adapters.errors import ToolError
 from interlock.adapters.functions import Tool, tool_of
 from interlock.adapters.proposal import Answer, Proposal, Proposed
-from interlock.assemble import ASYNCHRONOUS, assemble, not_redacted
+from interlock.assemble import ASYNCHRONOUS, Opened, assemble, no_secrets, not_redacted
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Decision
 from interlock.kernel.labels import Integrity
@@ -35,6 +35,8 @@ from interlock.monitor.mediate import Monitor, Observed
 from interlock.policy.load import load_policy, policy_from
 from interlock.policy.policy import Policy
 from interlock.provenance.extract import check_schema, checked, read
+from interlock.tools.kind import Kind
+from interlock.tools.kinds import KINDS
 
 if TYPE_CHECKING:
     from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, AuditPort, Discharger, Planner, Redactor
@@ -64,6 +66,8 @@ class Interlock:
         redact: Redactor = not_redacted,
         reader: Reader = read,
         obligations: Mapping[str, Discharger] | None = None,
+        secrets: Callable[[str], str] = no_secrets,
+        kinds: Mapping[str, Kind] | None = None,
     ) -> None:
         """Load and check everything; nothing starts half-checked.
 
@@ -76,6 +80,8 @@ class Interlock:
             planner: writes each run's mandate from the user's words; by default the lexical one.
             redact: takes secrets out of whatever is read or recorded.
             reader: reads typed values out of handles.
+            secrets: resolves `secret://NAME` for tools that need one.
+            kinds: what a tool can be beside a function; by default the scoped tools that come with Interlock.
             obligations: what does the obligations that rules name (`@obliges`), by name.
 
         Raises:
@@ -90,14 +96,20 @@ class Interlock:
             if tool.name in self.tools or tool.name in {EXTRACT, SHOW}:
                 raise ToolError(f"`{tool.name}` is the name of two tools; give one of them another `name`")
             self.tools[tool.name] = tool
+        known = KINDS if kinds is None else kinds
         schemas = {t.name: t.parameters for t in functions}
         descriptions = {t.name: t.description for t in functions}
         duties = tuple(obligations or ())
         self.policy: Policy = (
-            policy_from(manifest, schemas=schemas, descriptions=descriptions, obligations=duties)
+            policy_from(manifest, schemas=schemas, descriptions=descriptions, obligations=duties, kinds=known)
             if isinstance(manifest, Mapping)
-            else load_policy(manifest, schemas=schemas, descriptions=descriptions, obligations=duties)
+            else load_policy(manifest, schemas=schemas, descriptions=descriptions, obligations=duties, kinds=known)
         )
+        self._opened = Opened()
+        self._opened.open(self.policy, known, secrets)
+        for name in (n for e in self.policy.entries for n in e.tools):
+            spec = self.policy.tools[name]
+            self.tools[name] = Tool.from_schema(name, spec.description, spec.schema, _elsewhere)
         self.reader = reader
         if callable(approvals) and not hasattr(approvals, "ask"):
             if inspect.iscoroutinefunction(approvals):
@@ -105,13 +117,18 @@ class Interlock:
             approvals = InProcessApprovals(approvals, by="application")
         self.monitor: Monitor = assemble(
             self.policy,
-            self.tools,
+            {t.name: t for t in functions},
+            opened=self._opened,
             audit=audit,
             approvals=approvals,
             planner=planner,
             redact=redact,
             obligations=obligations,
         )
+
+    def close(self) -> None:
+        """Give back what scoped tools hold open: descriptors, connections, workers."""
+        self._opened.close()
 
     def run(
         self,
@@ -290,6 +307,10 @@ class Run:
     def _show(self, *, ref: str) -> str:
         self.rendered.append(self._lock.monitor.reveal(self.state, ref, to="user"))
         return RENDERED
+
+
+def _elsewhere(**_arguments: object) -> None:
+    raise ToolError("a scoped tool is performed by the monitor alone")
 
 
 def _answer(seen: Observed) -> Answer:

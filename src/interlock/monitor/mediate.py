@@ -147,6 +147,7 @@ class Monitor:
             },
             "approvals_expire_after": self._patience,
             "when_a_guard_fails": "closed",
+            "proofs": [dict(p) for p in self._ports.proofs],
             "not_enforced": {
                 "performed_elsewhere": sorted(n for n in self._policy.tools if n not in tools or not tools[n].perform),
                 "arguments_not_validated": sorted(

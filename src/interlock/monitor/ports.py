@@ -68,7 +68,7 @@ class Redactor(Protocol):
 class Validator(Protocol):
     """Checks arguments against a tool's schema, and may complete them. Raising: the call is refused as invalid."""
 
-    def __call__(self, arguments: dict[str, Json]) -> Mapping[str, Json]:
+    def __call__(self, arguments: dict[str, Json], /) -> Mapping[str, Json]:
         """The arguments with which the tool is to run."""
         ...
 
@@ -76,7 +76,7 @@ class Validator(Protocol):
 class Scope(Protocol):
     """Maps a call to the resource it would touch. Raising: it lies outside the scope and is forbidden."""
 
-    def __call__(self, call: Call) -> Resource:
+    def __call__(self, call: Call, /) -> Resource:
         """The canonical resource."""
         ...
 
@@ -84,7 +84,7 @@ class Scope(Protocol):
 class Performer(Protocol):
     """Does it. Raising: the outcome is an error; the permit is used all the same (M2)."""
 
-    def __call__(self, permit: Permit, call: Call) -> Json | Awaitable[Json]:
+    def __call__(self, permit: Permit, call: Call, /) -> Json | Awaitable[Json]:
         """The result, or its promise (`acall` only)."""
         ...
 
@@ -126,3 +126,4 @@ class Ports:
     planner: Planner | None
     tools: Mapping[str, Tool]
     obligations: Mapping[str, Discharger] = field(default_factory=dict)
+    proofs: Sequence[Mapping[str, object]] = ()  # what tools showed at start-up: layer, claim, held, evidence, residual
