@@ -96,6 +96,7 @@ _READ_NOUNS = frozenset(
     "history status info information detail details summary count balance statistics stats weather forecast time date "
     "profile availability price prices menu hours metadata schema version health overview directory catalog".split()
 )
+_COUNTED = frozenset("history count statistics stats".split())
 _PREPOSITIONS = frozenset("to from in into on onto by of for with at as via and or per between".split())
 _PHRASES = ("check_in", "check_out", "sign_up", "sign_in", "log_in", "log_out", "set_up", "look_up", "turn_on",
             "turn_off", "switch_on", "switch_off", "shut_down", "opt_out", "roll_back", "back_up", "sign_off",
@@ -230,8 +231,9 @@ def _verbs(segment: Sequence[str]) -> tuple[str, ...]:
 
 def _imperative(verb: str, segment: Sequence[str], said: tuple[str, ...]) -> bool:
     """An ambiguous verb that leads a name with an object is meant as a verb, unless the description only reads."""
-    if segment[0] != verb or len(segment) == 1 or segment[-1] in _READ_NOUNS:
-        return verb in said
+    counted = segment[-1] in (_COUNTED if CLASSES[verb] & {"send", "post"} else _READ_NOUNS) and verb in NOUNS
+    if segment[0] != verb or len(segment) == 1 or counted:
+        return verb in said  # `order_history` is read, `update_profile` and `post_status` are not
     reads = bool(said) and all(_effect(v, ()) is Effect.READ for v in said)
     return not reads or _effect(verb, ()) in {Effect.READ, Effect.FETCH}
 
@@ -261,6 +263,8 @@ def _effect(verb: str, nouns: Sequence[str]) -> Effect:
         acts = [_effect_of_classes(frozenset(ACTION_NOUNS[n])) for n in nouns if n in ACTION_NOUNS]
         if acts:
             return max(acts, key=_SEVERITY.index)
+    if verb == "open" and "page" in classes:
+        return Effect.FETCH
     effect = _EFFECT_OF_VERB.get(verb) or _effect_of_classes(CLASSES.get(verb, frozenset()))
     if effect is Effect.SPEND and verb in _ALSO_NOT_MONEY and classes and not classes & _MONEY:
         return Effect.EGRESS

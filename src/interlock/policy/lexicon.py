@@ -34,20 +34,20 @@ _CLASSES = {
     "load locate measure discover recall rank sort filter poll ping_status peek diff parse predict classify think "
     "know wonder learn understand guess help enumerate lookup research examine audit study investigate whoami",
     "fetch": "fetch open visit browse download go_to crawl scrape surf navigate curl wget google click research",
-    "send": "send email mail message text dm notify tell inform contact write_to reach_out let_know thank "
-    "congratulate warn alert brief relay ping sms fax deliver dispatch remind ask pass_on pass_along convey "
+    "send": "send ask_for email mail message text dm notify tell inform contact write_to reach_out let_know thank "
+    "congratulate warn alert brief relay ping fire_off shoot_over send_over send_round pass_over sms fax deliver dispatch remind ask pass_on pass_along convey "
     "announce hand apologise apologize greet invite_by_mail cc bcc report mention get_in_touch "
     "follow_up check_with touch_base nudge page mail_out send_out whatsapp slack chase get_back message_out submit",
     "reply": "reply respond answer get_back write_back text_back email_back message_back acknowledge",
     "forward": "forward pass_on pass_along relay redirect cc bcc",
-    "create": "create make generate new write draft compose set_up establish found build prepare log record save "
+    "create": "create issue make generate new write draft compose set_up establish found build prepare log record save "
     "store register open start initiate produce compile put write_down note_down jot jot_down note type_up duplicate "
     "copy clone insert enter sign_up set raise file init spin_up fork define remind_me write_up plan provision "
-    "import draw sketch design print capture keep document memorise memorize remember track print request "
+    "zip zip_up compress pack draw_up put_together whip_up knock_up type pen scribble bring_in fill_in fill_out import draw sketch design print capture keep document memorise memorize remember track print request "
     "submit add launch enroll enrol",
     "add": "add append insert attach include put throw_in toss_in throw toss drop enter enroll enrol onboard stick "
-    "pop chuck extend subscribe log list restock stock assign connect link",
-    "update": "update change edit modify rename move set adjust fix correct replace revise amend alter append extend "
+    "pop extend tack pack hook_up bring_in subscribe log list restock stock assign connect link",
+    "update": "update resize adapt amend push grade mark_down mark_up change edit modify rename move set adjust fix correct replace revise amend alter append extend "
     "reschedule postpone mark complete assign reassign archive label tag merge switch raise lower increase decrease "
     "reduce bump push_back bring_forward put_off delay shift swap convert rewrite rephrase patch put turn flag pin "
     "star unpin unflag tick tick_off check_off cross_off finish resolve reopen close unarchive snooze prolong "
@@ -57,24 +57,24 @@ _CLASSES = {
     "advance progress scale rotate rebook take_over hand_over route group categorise categorize classify organise "
     "organize triage scrap",
     "delete": "delete remove cancel erase clear wipe drop purge trash discard get_rid revoke terminate unsubscribe "
-    "kick ban kick_out throw_out throw_away take_off take_down take_out call_off unshare uninvite disinvite withdraw "
+    "chuck_out boot_out toss_out turf_out boot chuck take_away strip_of write_off weed_out get_off kick ban kick_out throw_out throw_away take_off take_down take_out call_off unshare uninvite disinvite withdraw "
     "detach disconnect unlink dismiss reject_all destroy void annul scrap eliminate empty clean_up clean_out strike "
     "cross_out cut exclude expel evict fire dismiss lay_off unfriend unfollow delist uninstall deregister unregister "
     "bin flush prune truncate kill stop quit end close deactivate disable cross_off opt_out unassign unpublish "
     "retract recall abort sack shred nuke ditch get_out tear_down toss strip uncheck block mute leave unset "
     "decommission drop_out back_out log_out free release expire invalidate close_down bail",
-    "share": "share grant give provide allow permit let expose unlock publish add invite authorise authorize "
+    "share": "share grant give provide allow permit let expose unlock publish invite authorise authorize "
     "delegate circulate distribute make_public give_access entitle",
-    "invite": "invite ask add include bring get summon welcome recruit join",
-    "pay": "pay transfer wire settle remit donate tip top_up charge deposit withdraw reimburse repay pay_back refund "
+    "invite": "invite add include bring get get_in let_in bring_in bring_on summon welcome recruit join",
+    "pay": "pay transfer wire settle settle_up square_up pay_for pay_in remit donate tip top_up charge deposit withdraw reimburse repay pay_back refund "
     "pay_off compensate credit venmo paypal fund invest split chip_in spend cover debit bill buy sell trade stake "
     "pay_out cash_out redeem bid send_money disburse payout tip contribute",
-    "buy": "buy purchase order get checkout check_out shop grab pick_up stock_up rent subscribe hire acquire reorder "
+    "buy": "buy purchase order choose pick opt_for go_for go_with get checkout check_out shop grab pick_up stock_up rent subscribe hire acquire reorder "
     "procure",
     "refund": "refund reimburse return send_back give_back credit compensate repay pay_back chargeback",
-    "book": "book reserve schedule arrange plan appoint rent hire organise organize set_up rebook prebook hold "
+    "book": "book reserve fix get_in choose pick opt_for go_for go_with get_on schedule arrange plan appoint rent hire organise organize set_up rebook prebook hold "
     "block_off sign_up register fix_up pencil_in slot_in order get enroll enrol preorder secure lock_in call",
-    "post": "post publish tweet upload share announce blog broadcast retweet comment write react put_up toot "
+    "post": "post publish tweet share announce blog broadcast retweet comment react put_up toot "
     "crosspost advertise pin release tell proclaim submit repost quote caption",
     "upload": "upload export attach submit push import put_up back_up backup sync transfer ship",
     "execute": "execute run deploy launch start stop restart reboot build trigger invoke test roll_back rollback "
@@ -82,14 +82,14 @@ _CLASSES = {
     "shut_down spin_up spin_down rerun retry redeploy simulate call perform process promote push eval activate "
     "bring_up bring_down cycle train schedule",
     "control": "turn turn_on turn_off switch switch_on switch_off lock unlock dim brighten set arm disarm play pause "
-    "resume skip open close shut start stop enable disable raise lower increase decrease mute unmute heat cool warm "
+    "resume skip open close shut start stop enable disable raise lower increase decrease mute unmute heat heat_up cool warm ramp_up dial_up dial_down bump_up power_up power_down fire_up lock_up open_up close_up "
     "boil brew put_on activate deactivate toggle adjust power control connect freeze unfreeze block unblock light "
     "suspend reduce turn_up turn_down crank crank_up secure silence queue make warm_up cool_down shut_off cut_off "
-    "vacuum mow water feed preheat charge dock park snooze hold change kill get put bring",
-    "auth": "login log_in sign_in authenticate reset change set enable disable rotate update verify enrol",
+    "vacuum mow water feed preheat charge dock park snooze kill",
+    "auth": "login log_in sign_in authenticate reset change rotate verify enrol",
     "respond": "approve accept decline reject confirm sign grant deny authorise authorize rsvp refuse agree endorse "
     "green_light sign_off okay ok turn_down acknowledge let apply veto",
-    "like": "like rate follow review vote upvote downvote star favourite favorite react bookmark subscribe endorse "
+    "like": "like rate grade follow review vote upvote downvote star favourite favorite react bookmark subscribe endorse "
     "score heart love",
     "request": "request apply escalate put_in order ask sign_up demand file ask_for renew submit refill claim",
     "light": "make do place issue process initiate perform arrange complete put leave shoot give have take run "
@@ -163,7 +163,7 @@ _PHRASAL = (
     "reach out;follow up;get back;write back;text back;email back;message back;figure out;find out;type up;write up;"
     "fix up;block off;pencil in;slot in;stock up;pick up;chip in;cash out;scale up;scale down;bring up;bring down;"
     "crank up;warm up;cool down;cut off;hand in;hand over;take over;tear down;drop out;back out;lock in;sort out;"
-    "close down;write to;check with;touch base;get rid;ask for;go through"
+    "close down;chuck out;boot out;toss out;turf out;take away;strip of;write off;weed out;get off;get out;get in;get on;let in;bring in;bring on;fire off;shoot over;send over;send round;pass over;zip up;draw up;put together;whip up;knock up;fill in;fill out;opt for;go for;go with;settle up;square up;pay for;pay in;heat up;ramp up;dial up;dial down;bump up;power up;power down;fire up;lock up;open up;close up;hook up;write to;check with;touch base;get rid;ask for;go through"
 )
 # One line a class: synonyms and kinds. A word may stand in several classes.
 _NOUNS = {
@@ -172,11 +172,11 @@ _NOUNS = {
     "dm": "dm direct_message private_message whatsapp sms text text_message slack chat conversation thread",
     "letter": "letter fax postcard",
     "event": "event meeting appointment calendar lunch dinner_date interview invitation invite conference "
-    "session workshop party breakfast brunch sync standup webinar celebration slot call_slot coffee gathering visit "
+    "session workshop party breakfast brunch sync standup webinar celebration slot call_slot coffee gathering visit chat catch-up catchup one-on-one huddle kickoff rehearsal lesson class training session "
     "calendar_event calendar_entry date demo reception ceremony",
     "interview": "interview candidate applicant",
     "reminder": "reminder alarm timer",
-    "file": "file document doc folder directory spreadsheet sheet attachment pdf presentation slide photo picture "
+    "file": "file snapshot document doc folder directory spreadsheet sheet attachment pdf presentation slide photo picture "
     "image video note agenda draft template report summary minutes backup text_file csv log archive memo paper "
     "contract wiki text_document recording scan deck slides",
     "note": "note memo minutes journal diary jotting",
@@ -194,7 +194,7 @@ _NOUNS = {
     "team": "team organisation organization department staff squad crew",
     "person": "user member contact person participant attendee guest friend colleague employee collaborator invitee "
     "everyone everybody follower subscriber customer client boss manager landlord candidate coworker teammate "
-    "assistant reviewer people staff applicant student tenant recipient doctor dr patient him her them",
+    "assistant reviewer people staff applicant student tenant recipient doctor dr patient him her",
     "profile": "profile address phone phone_number telephone bio detail personal_detail contact_detail info "
     "information personal_data username user_info street first_name last_name surname biography mobile contact_info "
     "email_address user_information residence date_of_birth ",
@@ -203,7 +203,7 @@ _NOUNS = {
     "account": "account login signup membership subscription_account bank_account user_account",
     "password": "password passcode passphrase credential 2fa two_factor mfa login pwd pin_password",
     "key": "key api_key token secret access_key certificate ssh_key credential",
-    "permission": "permission access role privilege right visibility sharing edit_access view_access",
+    "permission": "permission access role privilege rights visibility sharing edit_access view_access",
     "page": "page web_page webpage website site link url article blog homepage news wiki web internet online "
     "landing_page http https www rss feed_page news_site wikipedia web_site hyperlink",
     "hotel": "hotel hostel room suite accommodation stay lodging airbnb inn motel resort night guesthouse",
@@ -242,7 +242,7 @@ _NOUNS = {
     "device": "device camera blinds curtain tv television vacuum fan oven speaker dishwasher plug sprinkler appliance "
     "sensor coffee_machine washer kettle",
     "leave": "leave vacation holiday time_off day_off pto sick_leave absence days_off parental_leave",
-    "salary": "salary wage pay_rise raise compensation payroll bonus paycheck",
+    "salary": "salary pay wage pay_rise raise compensation payroll bonus paycheck",
     "employee": "employee hire new_hire staff_member colleague worker starter joiner",
     "lead": "lead prospect opportunity",
     "deal": "deal opportunity pipeline",

@@ -35,6 +35,7 @@ from interlock.policy.lexicon import (
     Verb,
     compounds,
     folded,
+    name_words,
     singular,
     verb_of,
 )
@@ -231,20 +232,23 @@ _PARTICULAR: Mapping[str, int] = {
     verb: n
     for n, verbs in enumerate(
         (
-            "restart reboot bounce cycle relaunch", "deploy ship release roll_out redeploy launch promote push",
+            "restart reboot bounce cycle relaunch", "deploy ship release roll_out redeploy launch promote",
             "rollback roll_back revert undo restore back_out", "scale scale_up scale_down resize bump",
             "run execute invoke trigger eval rerun", "escalate", "archive", "export download back_up backup",
             "reschedule postpone move delay push_back bring_forward put_off shift rebook shorten extend", "rename",
             "rotate renew", "merge", "close resolve finish complete close_down",
-            "kick ban kick_out", "return send_back", "assign reassign", "import", "snooze", "migrate",
+            "kick ban kick_out", "return send_back", "assign reassign", "copy duplicate clone", "zip zip_up compress pack", "import", "snooze", "migrate",
         )
     )
     for verb in verbs.split()
 }  # fmt: skip
 _CHANGES = _set("update change edit modify set adjust")
+_SOFT = _set("read light control")  # classes that a verb used as a noun does not ask for: `give it a look`
 _FINANCE = _set("money payment bill refund balance account")
 _DATED = _set("event reminder interview booking")
 _OUT = _set("send reply forward post share upload")
+_PRONOUNS = _set("it them this that these those there one ones")
+_SENDS = _set("send post")
 _MESSAGING = _set("email message dm letter")
 _PEOPLE = _set("person employee")
 _ABOUT_PEOPLE = _set("invite add delete share like")
@@ -266,17 +270,30 @@ _IDIOMS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("give", r"\bgive (?:me|us)\b(?! (?:a )?(?:call|reminder|ring|lift|ride|refund|access|permission|rights|credit|discount))", "tell_me"),
         ("tell me", r"\btell me\b", "tell_me"),
         ("show me", r"\bshow me\b", "show_me"),
+        ("get", r"\bget (?:me|us|him|her|them) on(?:to)?\b", "book a flight or train for"),
+        ("", r"\b(?:make|making)((?: [^\s,.]+){1,6}?) (?:(?:larg|small|bigg|short|long|warm|cool|cold|hott|loud|quiet|bright|dark|dimm|fast|slow|high|low|earli|lat)er|(?:more|less) \w+)\b", r"adjust \1"),
+        ("make", r"\b(?:make|making)((?: [^\s,.]+){1,6}?) (?:visible|readable|accessible|available|editable|viewable|public)\b", r"share \1"),
+        ("moved", r"\b(?:i|we)(?:'ve| have)? (?:just |recently )?moved\b(?= (?:house|home|flat|to)\b)", "update my address, I moved"),
         ("get rid", r"\bget(?:ting)? rid of\b", "remove"),
         ("up to date", r"\bbring (.{1,60}?) up to date\b", r"update \1"),
-        ("line", r"\b(?:drop|shoot|send|write|leave)((?: [^\s,.]+){1,4}?) an? (?:quick |short |brief |little )?(?:line|note)\b", r"message \1"),
+        ("", r"\b(?:drop|shoot|send|write|leave)((?: [^\s,.]+){1,4}?) an? (?:quick |short |brief |little )?(?:line|note|message|text|email|mail|dm)\b", r"message \1"),
         ("heads", r"\bgive((?: [^\s,.]+){1,4}?) an? (?:quick )?heads[- ]?up\b", r"inform \1"),
         ("shout", r"\bgive((?: [^\s,.]+){1,4}?) an? (?:quick )?shout\b", r"inform \1"),
         ("loop", r"\b(?:loop|keep)((?: [^\s,.]+){1,4}?) in(?: the loop)?\b", r"inform \1"),
         ("posted", r"\bkeep((?: [^\s,.]+){1,4}?) (?:posted|informed|updated)\b", r"inform \1"),
         ("wish", r"\bwish((?: [^\s,.]+){1,3}?) (?:a )?(?:happy|merry|good|all)\b", r"message \1"),
+        ("say", r"\bsay (?:yes|ok|okay) to\b", "approve"),
+        ("say", r"\bsay no to\b", "decline"),
+        ("e-", r"\be-mail", "email"),
+        ("get", r"\b(?:get|take|kick|throw|chuck|boot)((?: [^\s,.]+){1,4}?) out of\b", r"remove \1 from"),
+        ("get", r"\bget((?: [^\s,.]+){1,4}?) in for\b", r"book \1 for"),
+        ("want", r"\bi (?:don'?t|no longer|do not) want\b(?! (?:you|to (?:miss|forget|lose))\b)", "please cancel"),
+        ("", r"\bgive\b((?: [^\s,.]+){1,6}?) (?:an? )?(?:\S+ )?(?:points?|stars?|marks?|grade|rating|thumbs[- ]up)\b", r"rate \1 with a rating"),
+        ("", r"\b(?:do|wo|did|does|ca|is|are|should)nt\b|\bdont\b", "don't"),
+        ("", r"\b(?:pls|plz|plese|pleas|pleaze)\b", "please"),
         ("say", r"\bsay (?:hi|hello|thanks|thank you|sorry|goodbye) to\b", "message"),
-        ("calendar", r"\b(?:put|add|get|pop|stick|pencil|enter|place|save|block|throw|mark|note)\b(.{0,120}?)\b(?:on|in|into|to|onto) (?:my|our|the|his|her|their|\w+'s) (?:\w+ )?calendars?\b", r"create event \1"),
-        ("diary", r"\b(?:put|add|pencil|enter|note)\b(.{0,120}?)\b(?:on|in|into|to) (?:my|our|the) diary\b", r"create event \1"),
+        ("calendar", r"\b(?:put|add|get|pop|stick|pencil|enter|place|save|block|throw|mark|note)\b((?:[^.?!\n]|\.\d){0,120}?)\b(?:on|in|into|to|onto) (?:my|our|the|his|her|their|\w+'s) (?:\w+ )?calendars?\b", r"create event \1"),
+        ("diary", r"\b(?:put|add|pencil|enter|note)\b([^.?!\n]{0,120}?)\b(?:on|in|into|to) (?:my|our|the) diary\b", r"create event \1"),
         ("block", r"\bblock (?:off |out )?((?:\S+ ){0,4}?(?:hours?|minutes?|time|morning|afternoon|evening|day|slot)s?)\b", r"create event \1"),
         ("put in for", r"\bput in for\b", "request"),
         ("on file", r"\b(?:put|place) (.{1,60}?) on file\b", r"save \1"),
@@ -306,6 +323,7 @@ _DELEGATES = re.compile(
         oldest|next|latest|first|assigned|following|single|is|are|on|in|new|unread|top)\s+){0,6}
         (?:tasks?|to-?do(?:s|\ list|\ items?)?|todos?|action\ items?|actions?|commands?|orders|requests?|instructions?|items?|steps?|chores?|errands?|asks?|
         list|assignments?|backlog|queue|requirements?)\b(?!\s+(?:called|named|titled|for)\b)
+    | \b(?:go|work|run)\s+through\s+(?:\S+\s+){0,4}?(?:checklists?|instructions?|steps|runbooks?|playbooks?|to-?dos?)\b
     | \btake\s+care\s+of\b | \bdeal\s+with\b | \bsee\s+to\b(?!\s+it) | \bact\s+(?:on|upon|accordingly)\b
     | \b(?:handle|manage|triage|sort\ out|look\ after|attend\ to|process|action)\s+(?:it|this|that|them|everything|all|my|the|our|any|each|every|
         anything|whatever|these|those|his|her|their|oldest)\b
@@ -385,6 +403,7 @@ class _Tool:
     heads: frozenset[str]  # of those, what is acted on
     words: frozenset[str]
     near: frozenset[str]
+    given: frozenset[str]  # of its arguments
     light: bool  # its verb says nothing without the noun: `issue_refund`
     particular: frozenset[int]  # see _PARTICULAR
     poles: frozenset[tuple[str, int]]  # see _POLES
@@ -519,9 +538,12 @@ class _Reader:
                 continue
             if token.word in _CAUSES:
                 cause = True
-            if token.word in _WH | {"whether", "if"} and (reads or cause) and i and not verbs_since(verbs, i):
+            condition = token.word == "if" and tokens[i - 1].word in _BREAKS | {",", "if"}  # `and if so, …`
+            if token.word in _WH | {"whether", "if"} and not condition and (reads or cause) and i and not verbs_since(verbs, i):
                 subordinate = reads
             verb = self._verb(tokens, i, cause=cause)
+            if verb in {"start", "keep"} and (then := tokens[i + 1].form) is not None and then.form == "ing":
+                continue  # `start following`
             if verb is None or info or subordinate or _reminded(tokens, i):
                 continue
             passive = token.form is not None and token.form.form == "past"
@@ -557,6 +579,8 @@ class _Reader:
             return None
         after = tokens[i + 1] if i + 1 < len(tokens) else None
         form = token.form
+        if token.word in {"have", "has", "had"} and after is not None and _past(after):
+            return None  # `once you have found it`
         if form is None:
             if token.word in self._verbs:
                 form = Verb(token.word, "base")
@@ -569,7 +593,7 @@ class _Reader:
         previous = before.word if before is not None else ""
         if form.form == "s":
             return form.lemma if form.lemma in {"want", "need"} and previous not in _DETERMINERS else None
-        if previous in _DETERMINERS and previous != "that":
+        if (previous in _DETERMINERS and previous != "that") or (previous.endswith("'s") and previous != "let's"):
             return None
         if form.form == "past":
             return form.lemma if cause and previous not in _PREPOSITIONS else None
@@ -687,6 +711,8 @@ def _negated(tokens: Sequence[_Token], i: int) -> bool:
     for back, word in enumerate(reversed(near)):
         if word in {",", "and", "but", "then"}:
             return False
+        if word in {"can't", "cannot", "couldn't"} and near[-1] not in {"you", "we"}:
+            return True
         if word in {"without", "avoid", "stop", "instead", "rather"}:
             return True
         if word in _NOT and back < 2:  # noqa: PLR2004 - `do not ever send`
@@ -818,8 +844,14 @@ def _foreign(tokens: Sequence[_Token]) -> bool:
     return len(strange) >= 2 and (len(strange) * 4 >= len(words) * 3 or written * 2 >= len(words))  # noqa: PLR2004
 
 
+_DATES = _set(
+    "monday tuesday wednesday thursday friday saturday sunday january february march april may june july august "
+    "september october november december today tomorrow tonight yesterday"
+)
+
+
 def _classes_of(token: _Token) -> frozenset[str]:
-    if token.kind == "word":
+    if token.kind == "word" and token.word not in _DATES:
         found = NOUNS.get(token.word.removesuffix("'s"), frozenset())
         return found | {"person"} if token.proper and not found else found
     if token.kind == "at":
@@ -841,7 +873,7 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
     for n, token in enumerate(region):
         if token.word == ":":
             into = topic
-        elif token.kind == "word" and token.word in _TOPICS | {"for"} and (head or token.word != "for"):
+        elif token.kind == "word" and token.word in _TOPICS | {"for"} and not (n and region[n - 1].word == "a") and (head or token.word != "for"):
             into = topic
             purpose = token.word == "for"
         elif token.kind == "word" and token.word in _PREPOSITIONS | {"to"} and (into is head or purpose):
@@ -858,12 +890,12 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
             continue  # of `hotel booking`, only the last word says what it is
         into |= classes
         if direct and into is not topic:
-            acts |= set(ACTION_NOUNS.get(one, ()))
+            acts |= set(ACTION_NOUNS.get(one, () if into is not head or one in NOUNS else CLASSES.get(one, frozenset()) - _SOFT))
     light = verb in LIGHT
     classes_of_verb = CLASSES.get(verb, frozenset())
-    if classes_of_verb >= {"add", "delete"}:  # `drop it in the cart`, `drop it from the cart`
-        out_of = any(t.word in {"from", "off", "out"} for t in region)
-        classes_of_verb -= {"add", "create", "update", "post"} if out_of else {"delete"}
+    if classes_of_verb >= {"add", "delete"}:  # `drop it in the cart`, `drop it from the cart`, `drop the branch`
+        into_it = any(t.word in {"in", "into", "on", "onto", "to"} for t in region)
+        classes_of_verb -= {"delete"} if into_it else {"add", "create", "update", "post"}
     if not head and not place:
         head = topic
     if light:
@@ -917,14 +949,18 @@ def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...
             classes |= set(ACTION_NOUNS[noun])  # `make_payment`, `refund_request`
     if effect is Effect.SPEND:
         classes.add("pay")
+    if "permission" in _noun_classes(read.objects) and classes & {"create", "add", "update"}:
+        classes.add("share")
+    if classes >= {"add", "delete"}:
+        classes -= {"add", "create", "update", "post"}  # `drop_course`
     heads = _noun_classes(read.objects) or _noun_classes(read.verbs)  # `comment(post_id)`, `message_doctor(doctor)`
     if read.verbs:
         heads |= _noun_classes(v for v in read.verbs if v in TELLING)
     objects = heads | _noun_classes(read.places)
     if "channel" in arguments and classes & {"send", "post", "invite", "upload"}:
         objects |= {"channel"}
-    if not objects:
-        objects = _noun_classes(a.removesuffix("_id") for a in arguments)
+    given = _noun_classes(w for a in arguments for w in compounds(name_words(a)) if w not in {"to", "from"})
+    objects = objects or given
     if "send" in classes and "money" not in objects and not objects & _MESSAGING and effect is Effect.EGRESS:
         objects |= {"message"} if not objects - _PEOPLE else set()
     if len(objects) > 1 and not classes & _ABOUT_PEOPLE:
@@ -938,6 +974,7 @@ def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...
         heads=frozenset(heads),
         words=words,
         near=near,
+        given=frozenset(given),
         light=any("light" in CLASSES.get(v, ()) for v in read.verbs),
         particular=frozenset(_PARTICULAR[v] for v in read.verbs if v in _PARTICULAR),
         poles=frozenset(_POLES[v] for v in read.verbs if v in _POLES),
@@ -982,93 +1019,89 @@ class LexicalPlanner:
 
 def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[str] | None:
     """The tools that one wish opens; None for a wish that was not understood."""
+    rated = [(n, t, _does(wanted, t), _fits(wanted, t)) for n, t in tools.items()]
     if wanted.verb.startswith("?"):
-        found = [n for n, t in tools.items() if _fit(wanted, t) == 2]  # noqa: PLR2004 - see _fit
-        return found or None
+        return [n for n, _, _, fits in rated if fits == 2] or None  # noqa: PLR2004 - see _fits
+    rated = [(n, t, does, fits) for n, t, does, fits in rated if does]
+    matches = [(n, t) for n, t, does, fits in rated if does > 1 and fits == 2]  # noqa: PLR2004
+    if wanted.verb in _PARTICULAR:
+        matches = [(n, t) for n, t, does, fits in rated if does == 3 and fits == 2] or matches  # noqa: PLR2004
     pole = _POLES.get(wanted.verb)
-    matches: list[tuple[str, _Tool, int]] = []
-    weak: list[tuple[str, _Tool, int]] = []
-    also = {c for name in wanted.classes for c in _ALSO.get(name, ())}
-    particular = _PARTICULAR.get(wanted.verb)
-    opposite = (pole[0], -pole[1]) if pole else None
-    for name, tool in tools.items():
-        if opposite in tool.poles or (particular is not None and tool.particular and particular not in tool.particular):
-            continue
-        if wanted.verb in tool.verbs or (not wanted.exact and _means(wanted, tool)):
-            matches.append((name, tool, _fit(wanted, tool)))
-        elif not wanted.exact and not tool.particular and also & tool.classes:
-            weak.append((name, tool, _fit(wanted, tool)))
     if pole and pole[0] not in {"presence", "share"}:
-        same = [m for m in matches if pole in m[1].poles]
-        if any(fit == 2 for _, _, fit in same) or all(fit != 2 for _, _, fit in matches):  # noqa: PLR2004
-            matches = same or matches
+        matches = [(n, t) for n, t in matches if pole in t.poles] or matches
+    loose = [n for n, t, does, fits in rated if (does > 1 and fits == 1) or (does == 1 and fits == 2)]  # noqa: PLR2004
     if "pay" in wanted.classes and (wanted.head | wanted.place) & _FINANCE:
         # A bill is paid by paying it or by sending money: people do not care which.
-        return [n for n, t, fit in matches if fit == 2 or (fit and not t.verbs & _CHANGES)]  # noqa: PLR2004
-    exact = [(n, t) for n, t, fit in matches if fit == 2]  # noqa: PLR2004
-    if (
-        wanted.classes & _OUT and "invite" not in wanted.classes
-    ):  # what goes out goes by a tool that sends, to whomever it goes
-        weak = [(n, t, 2 if t.objects & _MESSAGING and fit else fit) for n, t, fit in weak if t.classes & _OUT]
-    near = [n for n, _, fit in weak if fit == 2]  # noqa: PLR2004
-    if exact:
+        return [n for n, t, does, fits in rated if does > 1 and (fits == 2 or (fits and not t.verbs & _CHANGES))]  # noqa: PLR2004
+    if matches:
         narrow = wanted.light or wanted.classes & {"delete", "update", "add", "invite"}
-        if narrow and any(t.heads & wanted.head for _, t in exact):
-            exact = [(n, t) for n, t in exact if t.heads & wanted.head or (t.words & wanted.words and not t.heads)]
-        found = [n for n, _ in exact] + [n for n, t, _ in matches if not t.objects]
-        if wanted.classes & _OUT and not wanted.light:  # `post it in the channel` is a message sent there
-            found += [n for n, t, fit in weak if fit == 2 and t.classes & _OUT and t.objects & wanted.place]  # noqa: PLR2004
+        if narrow and any(t.heads & wanted.head for _, t in matches):
+            matches = [(n, t) for n, t in matches if t.heads & wanted.head or (t.words & wanted.words and not t.heads) or wanted.verb in t.verbs]
+        found = [n for n, _ in matches] + [n for n, t, does, _ in rated if does > 1 and not t.objects and not t.words]
+        if wanted.classes & _OUT and "file" in wanted.head:  # a file is sent by mail or shared
+            found += [n for n, t, _, fits in rated if fits == 2 and t.classes & _OUT - {"post"} and "file" in t.objects | t.given]  # noqa: PLR2004
         return found
-    if not near and not matches and not wanted.exact and wanted.classes - {"fetch", "control"}:
+    if wanted.exact:
+        return loose
+    if not (wanted.head | wanted.place) - _PEOPLE:  # it acts on nothing that we know, or on what was named before
+        spends = bool(wanted.classes & {"pay", "buy", "refund"})
+        likely = [(n, t, does) for n, t, does, _ in rated if does == 3 or spends or not t.classes & {"pay"}]  # noqa: PLR2004
+        around = [(n, does) for n, t, does in likely if does > 1 and t.objects & read.nouns]
+        if wanted.words & _PRONOUNS or not wanted.words:
+            if around:
+                return [n for n, does in around if does == 3] or [n for n, _ in around]  # noqa: PLR2004
+            likely = [(n, t, does) for n, t, does in likely if does > 1 or not t.classes & {"delete", "pay"}]
+        for least in (3, 1 if wanted.words & _PRONOUNS else 2, 1):
+            if found := [n for n, _, does in likely if does >= least]:
+                return found + loose
+        return None if rated or not wanted.light else []
+    if loose:
+        return loose
+    if wanted.classes - {"fetch", "control"}:
         # No tool for this verb: the object alone says what is meant, unless that destroys or pays.
-        near = [n for n, t in tools.items() if t.heads & wanted.head - _PEOPLE and not t.classes & {"delete", "pay"}]
-    near += [n for n, _, fit in matches if fit == 1]
-    unknown = not (wanted.head | wanted.place) - _PEOPLE  # it acts on nothing that we know
-    if unknown:
-        near += [n for n, t, _ in matches if wanted.verb in t.verbs]
-        if wanted.classes & _OUT:  # `post there`: the place was named before
-            near += [n for n, t, _ in weak if t.objects & read.nouns]
-    if wanted.exact or (near and not matches):
-        return near
-    if not matches and unknown:
-        return [n for n, _, _ in weak]
-    plain = [n for n, t, _ in matches if not t.objects and not t.words]
-    if plain or wanted.light:
-        return near + plain
-    if not wanted.head and not wanted.place:
-        around = [n for n, t, _ in matches if t.objects & read.nouns or t.words & read.words]
-        if around:
-            return near + around
-    if near and not wanted.classes & _OUT:
-        return near
-    spends = bool(wanted.classes & {"pay", "buy", "refund"})
-    literal = [n for n, t, _ in matches if wanted.verb in t.verbs]
-    if "delete" in wanted.classes and literal:
-        return near + literal
-    # The verb alone: whatever it acts on is nothing that we know.
-    return near + [n for n, t, _ in matches if spends or "pay" not in t.classes or n in literal]
+        named = [n for n, t in tools.items() if t.heads & wanted.head - _PEOPLE and not t.classes & {"delete", "pay"}]
+        if named:
+            return named + [n for n, _, does, _ in rated if does == 3]  # noqa: PLR2004
+    return [n for n, _, does, _ in rated if does > 1]
 
 
-def _means(wanted: _Wanted, tool: _Tool) -> bool:
-    """The tool does what the verb of the wish asks for."""
-    if wanted.classes & tool.classes or (tool.light and wanted.verb in tool.words):  # `refund order 3`: issue_refund
-        return True
-    if _PARTICULAR.get(wanted.verb) in tool.particular:
-        return True  # `undo the deployment`: rollback_deployment
-    if "book" in wanted.classes and "create" in tool.classes and tool.objects & _DATED:
-        return True  # what is scheduled stands in a calendar
-    return "buy" in wanted.classes and "cart" in tool.objects and "add" in tool.verbs
+def _does(wanted: _Wanted, tool: _Tool) -> int:
+    """How well the tool does what the verb of the wish asks for: 3 by its name, 2 by its kind, 1 perhaps, 0 not."""
+    pole = _POLES.get(wanted.verb)
+    particular = _PARTICULAR.get(wanted.verb)
+    if pole and (pole[0], -pole[1]) in tool.poles:
+        return 0
+    if particular is not None and tool.particular and particular not in tool.particular:
+        return 0
+    if wanted.verb in tool.verbs or particular in tool.particular:
+        return 3
+    if wanted.exact:
+        return 0
+    if (
+        wanted.classes & tool.classes
+        or (wanted.classes & _SENDS and tool.classes & _SENDS)
+        or (wanted.verb in tool.words and (tool.light or "create" in tool.classes))  # `refund order 3`: issue_refund
+        or ("book" in wanted.classes and "create" in tool.classes and tool.objects & _DATED)  # it stands in a calendar
+        or ("buy" in wanted.classes and "cart" in tool.objects and "add" in tool.verbs)
+    ):
+        return 2
+    also = {c for name in wanted.classes for c in _ALSO.get(name, ())}
+    return 1 if not tool.particular and also & tool.classes else 0
 
 
-def _fit(wanted: _Wanted, tool: _Tool) -> int:
+def _fits(wanted: _Wanted, tool: _Tool) -> int:
     """2: the tool acts on what is meant; 1: on something near it; 0: on something else."""
     meant = wanted.head | wanted.place
-    if not wanted.classes & _ABOUT_PEOPLE and len(meant) > 1:
-        meant = meant - _PEOPLE
-    if tool.objects & meant or tool.words & wanted.words or (tool.light and wanted.verb in tool.words):
+    if len(meant) > 1:
+        meant = meant - _PEOPLE | (wanted.head & _PEOPLE if wanted.classes & _ABOUT_PEOPLE else frozenset())
+    if "reply" in wanted.classes & tool.classes and wanted.verb in TELLING:
         return 2
-    if "send" in wanted.classes and tool.objects & _MESSAGING and not meant & (_MESSAGING | _FINANCE):
+    if tool.objects & meant or tool.words & wanted.words or wanted.verb in tool.words:
+        return 2
+    if wanted.classes & _OUT and tool.objects & _MESSAGING and not meant & (_MESSAGING | _FINANCE):
         return 1  # a report is sent by mail, whatever else it could be sent by
+    if tool.given & meant:
+        return 2 if wanted.verb in tool.verbs else 1
     return 1 if tool.near & meant else 0
 
 
