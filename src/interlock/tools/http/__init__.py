@@ -1,0 +1,1 @@
+"""Web requests to declared hosts, dialled only at addresses that were checked."""
