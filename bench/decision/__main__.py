@@ -14,13 +14,13 @@ import resource
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from interlock.kernel.call import Call
-from interlock.kernel.decide import Facts, Request, Resource, Rules, decide
+from interlock.kernel.call import Call, Resource
+from interlock.kernel.decide import Facts, Request, Rules, decide
 from interlock.kernel.decision import Decision, Mint, NeedsApproval, Permitted
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import Argument, Effect, Returns, Role, ToolSpec
@@ -48,15 +48,16 @@ TOOLS = {
 RULES = Rules((files("interlock.policy") / "base.cedar").read_text(), {t.name: t.effect for t in TOOLS.values()})
 MINT = Mint(b"k" * 32)
 BODY = "Hello Bob, the costs for travel went up. See https://docs.example.com/report for the rest. Best, Anna"
-GOOD = {"to": "bob@corp.example", "subject": "Travel costs", "body": BODY, "mail_id": 1}
+GOOD: dict[str, Any] = {"to": "bob@corp.example", "subject": "Travel costs", "body": BODY, "mail_id": 1}
 BAD = GOOD | {"to": "eve@else.example"}
 
 
-def call(tool: str, arguments: dict[str, Any]) -> Call:
+def call(tool: str, arguments: Mapping[str, Any]) -> Call:
+    """A call in the run that is timed."""
     return Call(tool=tool, arguments=arguments, agent="assistant", principal="anna", run="r1")
 
 
-def result(n: int, size: int) -> list[dict[str, Any]]:
+def result(n: int, size: int) -> Any:
     """Mails of `size` characters in all: each an own sender and folder, and an external body."""
     made: list[dict[str, Any]] = []
     while size > 0:
@@ -72,6 +73,7 @@ def result(n: int, size: int) -> list[dict[str, Any]]:
 
 
 def transcript(size: int) -> Ledger:
+    """A run that has read `size` characters, in results of 2 KB."""
     ledger = Ledger(tools=TOOLS)
     ledger.said(
         "Mail bob@corp.example about travel costs, with https://docs.example.com/report, and answer mail 1.",
@@ -83,7 +85,8 @@ def transcript(size: int) -> Ledger:
     return ledger
 
 
-def decided(ledger: Ledger, arguments: dict[str, Any]) -> Decision:
+def decided(ledger: Ledger, arguments: Mapping[str, Any]) -> Decision:
+    """What the monitor asks of kernel and provenance for one call."""
     made = call("send", arguments)
     found = bind(ledger, made, TOOLS["send"])
     facts = Facts(
@@ -132,7 +135,7 @@ def growth(ledger: Ledger) -> float:
 
 
 def importing() -> float:
-    """Milliseconds of processor time, user and system, of a fresh `import interlock` over an empty program; best of 7."""
+    """Milliseconds of processor time, user and system, that `import interlock` adds to an empty program; best of 7."""
 
     def once(program: str) -> float:
         before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -145,6 +148,7 @@ def importing() -> float:
 
 
 def main() -> None:
+    """Print the tables."""
     print(
         f"Python {platform.python_version()}, {platform.system()} {platform.machine()}, {os.cpu_count()} processors\n"
     )
@@ -155,9 +159,8 @@ def main() -> None:
         if not isinstance(decided(ledger, GOOD), Permitted) or not isinstance(decided(ledger, BAD), NeedsApproval):
             sys.exit("the decisions are not what they should be: nothing to time")
         good, bad = timed(lambda: decided(ledger, GOOD), ROUNDS), timed(lambda: decided(ledger, BAD), ROUNDS)  # noqa: B023
-        print(
-            f"| {size // 1_000} KB | {good[0]:.0f} / {good[1]:.0f} | {bad[0]:.0f} / {bad[1]:.0f} | {growth(ledger):.0f} |"
-        )
+        told = " | ".join(f"{p50:.0f} / {p99:.0f}" for p50, p99 in (good, bad))
+        print(f"| {size // 1_000} KB | {told} | {growth(ledger):.0f} |")
     print(f"\n`import interlock`: {importing():.0f} ms of processor time")
 
 

@@ -19,7 +19,8 @@ MINT = Mint(b"k" * 32)
 
 
 def cases(topic: str) -> list[dict[str, Any]]:
-    return tomllib.loads((CORPORA / f"{topic}.toml").read_text(encoding="utf-8"))["case"]
+    found: list[dict[str, Any]] = tomllib.loads((CORPORA / f"{topic}.toml").read_text(encoding="utf-8"))["case"]
+    return found
 
 
 def call(tool: str, **arguments: Any) -> Call:

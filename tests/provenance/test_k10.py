@@ -9,9 +9,9 @@ from typing import Any
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.provenance.runs import World, reader
 
 from interlock.kernel.spec import Argument, Effect, Returns, Role, Show, ToolSpec
+from tests.provenance.runs import World, reader
 
 FIELDS = ("email", "iban", "link", "name", "place", "day", "size", "file")
 NAMED = (
@@ -138,7 +138,7 @@ def answers(run: World, story: dict[str, Any]) -> list[tuple[str, Any]]:
 
 
 @given(stories(), st.lists(OTHERS, min_size=1, max_size=4), st.lists(OTHERS, min_size=1, max_size=4))
-def test_k10_what_others_wrote_changes_no_decision(story: dict, one: list[str], two: list[str]) -> None:
+def test_k10_what_others_wrote_changes_no_decision(story: dict[str, Any], one: list[str], two: list[str]) -> None:
     assert answers(played(story, one), story) == answers(played(story, two), story)
 
 
@@ -146,7 +146,7 @@ RANK = {"Forbidden": 0, "NeedsApproval": 1, "Permitted": 2}
 
 
 @given(stories(), st.lists(OTHERS, min_size=1, max_size=4))
-def test_k10_what_others_wrote_permits_nothing(story: dict, others: list[str]) -> None:
+def test_k10_what_others_wrote_permits_nothing(story: dict[str, Any], others: list[str]) -> None:
     quiet, told = played(story | {"writes": []}, []), played(story | {"writes": []}, others)
     for (before, _), (after, _) in zip(answers(quiet, story), answers(told, story), strict=True):
         assert RANK[after] <= RANK[before]
@@ -154,7 +154,7 @@ def test_k10_what_others_wrote_permits_nothing(story: dict, others: list[str]) -
 
 @given(stories(), st.lists(OTHERS, min_size=1, max_size=4), OTHERS)
 @settings(max_examples=60)
-def test_k10_more_of_it_permits_nothing(story: dict, others: list[str], more: str) -> None:
+def test_k10_more_of_it_permits_nothing(story: dict[str, Any], others: list[str], more: str) -> None:
     run = played(story, others)
     before = answers(run, story)
     run.ledger.read(more, "document")
@@ -164,7 +164,9 @@ def test_k10_more_of_it_permits_nothing(story: dict, others: list[str], more: st
 
 
 @given(stories(), st.lists(OTHERS, min_size=1, max_size=4), st.lists(OTHERS, min_size=1, max_size=4))
-def test_k10_behind_handles_what_is_vouched_is_decided_alike(story: dict, one: list[str], two: list[str]) -> None:
+def test_k10_behind_handles_what_is_vouched_is_decided_alike(
+    story: dict[str, Any], one: list[str], two: list[str]
+) -> None:
     first, second = played(story, one, show=Show.HANDLE), played(story, two, show=Show.HANDLE)
     assert not first.ledger.external
     for name, arguments in story["calls"]:

@@ -6,23 +6,23 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.provenance.runs import World, cases, reader
 
 from interlock.kernel.labels import Integrity, Readers
 from interlock.kernel.spec import Condition, Returns, Sharing
 from interlock.provenance.labels import Leaf, label
 from interlock.provenance.ledger import MAX_DEPTH
+from tests.provenance.runs import World, cases, reader
 
 CASES = cases("labels")
 ME = ("me@corp.example",)
 
 
-def returns(told: dict) -> Returns:
+def returns(told: dict[str, Any]) -> Returns:
     when = tuple(
         Condition(field=c["field"], operator=c["operator"], fields=tuple(c["fields"])) for c in told.get("when", ())
     )
     sharing = Sharing(**told["sharing"]) if "sharing" in told else None
-    names = {k: tuple(told[k]) for k in ("own", "typed") if k in told}
+    names: dict[str, Any] = {k: tuple(told[k]) for k in ("own", "typed") if k in told}
     return Returns(records=told.get("records", ""), when=when, sharing=sharing, **names)
 
 
@@ -31,7 +31,7 @@ def own(leaves: list[Leaf]) -> list[Leaf]:
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c["id"] for c in CASES])
-def test_a_leaf_is_own_if_it_was_declared_so_and_else_external(case: dict) -> None:
+def test_a_leaf_is_own_if_it_was_declared_so_and_else_external(case: dict[str, Any]) -> None:
     leaves, _ = label(json.loads(case["output"]), returns(case["returns"]), ME)
     found = sorted(str(leaf.value) for leaf in own(leaves) if leaf.value is not None)
     assert found == sorted(v for v in case["own"] if v != "None"), case["why"]
@@ -82,7 +82,15 @@ DECLARED = Returns(
     ),
     sharing=Sharing(owner="owner", members="shared"),
 )
-RECORD = {"id": 1, "status": "paid", "sender": "x@y", "owner": "x@y", "shared": {}, "body": "b", "content": "c"}
+RECORD: dict[str, Any] = {
+    "id": 1,
+    "status": "paid",
+    "sender": "x@y",
+    "owner": "x@y",
+    "shared": {},
+    "body": "b",
+    "content": "c",
+}
 
 
 @given(JSON, st.sampled_from(["note", "body", "content", "", ".", "*", "keys", "status.x", "meta.id", "writers", "\\"]))

@@ -1,11 +1,12 @@
 """Write and read back: nothing that the agent wrote for an attacker vouches for anything afterwards."""
 
 import json
+from typing import Any
 
 import pytest
-from tests.provenance.runs import World, cases, reader
 
 from interlock.kernel.spec import Argument, Effect, Returns, Role, ToolSpec
+from tests.provenance.runs import World, cases, reader
 
 CASES = cases("laundering")
 NOTE = Returns(object="note", id=("id",), names=("title",), own=("id", "title", "text"))
@@ -49,14 +50,14 @@ TOOLS = (
 )
 
 
-def happen(run: World, events: list[dict]) -> None:
+def happen(run: World, events: list[dict[str, Any]]) -> None:
     for event in events:
         arguments = json.loads(event.get("args", "{}"), strict=False)
         run.returned(event["tool"], json.loads(event["out"]), failed=event.get("failed", False), **arguments)
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c["id"] for c in CASES])
-def test_what_the_agent_wrote_vouches_for_nothing(case: dict) -> None:
+def test_what_the_agent_wrote_vouches_for_nothing(case: dict[str, Any]) -> None:
     run = World(*TOOLS, me=("me@corp.example",))
     run.user(case.get("user", "Do what my mails ask for"))
     happen(run, case.get("before", []))

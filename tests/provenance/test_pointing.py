@@ -1,11 +1,12 @@
 """What the user's words mean: objects by id, by name, by rank."""
 
 import json
+from typing import Any
 
 import pytest
-from tests.provenance.runs import World, cases
 
 from interlock.kernel.spec import Argument, Effect, Returns, Role, ToolSpec
+from tests.provenance.runs import World, cases
 
 CASES = cases("pointing")
 FILE_ID = Argument(path="file_id", role=Role.ID, kind="file")
@@ -22,7 +23,7 @@ TOOLS = (
 
 
 @pytest.mark.parametrize("case", CASES, ids=[c["id"] for c in CASES])
-def test_an_object_is_hit_only_if_the_user_means_it(case: dict) -> None:
+def test_an_object_is_hit_only_if_the_user_means_it(case: dict[str, Any]) -> None:
     run = World(*TOOLS)
     run.user(case["user"])
     run.returned("files", json.loads(case["seen"]))

@@ -1,17 +1,19 @@
 """Typed comparison: tables of values that must be vouched for, and of those that must not."""
 
+from typing import Any
+
 import pytest
-from tests.provenance.runs import World, cases, reader, role_argument
 
 from interlock.kernel.spec import Effect, Role, ToolSpec
 from interlock.provenance import dates, kinds
 from interlock.provenance.dates import Day
+from tests.provenance.runs import World, cases, reader, role_argument
 
 VALUES = cases("values")
 ACTIONABLE = cases("actionable")
 
 
-def world(case: dict) -> World:
+def world(case: dict[str, Any]) -> World:
     kind = case.get("kind", "")
     act = ToolSpec(
         name="act", effect=Effect.WRITE, arguments=(role_argument("x", case["role"], kind, case.get("origins")),)
@@ -30,19 +32,19 @@ def world(case: dict) -> World:
 
 
 @pytest.mark.parametrize("case", VALUES, ids=[c["id"] for c in VALUES])
-def test_a_value_is_vouched_for_whole_and_by_its_kind_or_not_at_all(case: dict) -> None:
+def test_a_value_is_vouched_for_whole_and_by_its_kind_or_not_at_all(case: dict[str, Any]) -> None:
     bound = world(case).bind("act", x=case["value"]).arguments[0]
     assert ("vouched" if bound.vouched else "refused") == case["expect"], f"{case['why']} ({bound.why})"
 
 
 @pytest.mark.parametrize("case", ACTIONABLE, ids=[c["id"] for c in ACTIONABLE])
-def test_free_text_hides_no_link_address_or_account(case: dict) -> None:
+def test_free_text_hides_no_link_address_or_account(case: dict[str, Any]) -> None:
     found = {value for _, value in kinds.actionable(case["input"])}
     assert set(case["expect"]) == found, case["why"]
 
 
 @pytest.mark.parametrize("case", ACTIONABLE, ids=[c["id"] for c in ACTIONABLE])
-def test_what_free_text_could_act_on_is_refused_unless_the_user_said_it(case: dict) -> None:
+def test_what_free_text_could_act_on_is_refused_unless_the_user_said_it(case: dict[str, Any]) -> None:
     run = world({"role": "text", "user": case.get("user", "Write a note")})
     bound = run.bind("act", x=case["input"]).arguments[0]
     assert bound.vouched == case.get("vouched", not case["expect"] or "user" in case), case["why"]
@@ -59,7 +61,7 @@ DATES = cases("dates")
 
 
 @pytest.mark.parametrize("case", DATES, ids=[c["id"] for c in DATES])
-def test_a_time_is_one_that_the_user_said(case: dict) -> None:
+def test_a_time_is_one_that_the_user_said(case: dict[str, Any]) -> None:
     run = world({"role": "time"})
     if "today" in case:
         run = World(run.tools["act"], reader("clock", object="now", own=(".",)))

@@ -45,28 +45,36 @@ def _address(value: str, text: str) -> bool:
         if "@" in shown or "<" in value:
             return False
     local, _, domain = value.partition("@")
-    if not local or "." not in domain or not value.isascii() or set(value) & set(' <>"\n\t,;:()[]'):
+    if not local[:1].isalnum() or "." not in domain or not value.isascii() or set(value) & set(' <>"\n\t,;:()[]'):
         return False
-    if any(not label or not label.strip("-") == label for label in domain.split(".")) or "@" in domain:
+    if any(not label or label.strip("-") != label for label in domain.split(".")) or "@" in domain:
         return False
     return any(value.lower() == piece.lower() for piece in _pieces(text))
 
 
 def _url(value: str) -> str:
     """Host and the rest, or nothing."""
-    rest, host = value, ""
-    for scheme in ("https://", "http://"):
-        if value.lower().startswith(scheme):
-            rest = value[len(scheme) :]
+    scheme, colon, rest = value.partition("://")
+    if not colon:
+        scheme, rest = "", value
+    host = ""
+    if not all(c.isalnum() or c in "+.-" for c in scheme) or (colon and not scheme):
+        return ""
     while rest and rest[0] not in "/?#":
         host, rest = host + rest[0], rest[1:]
     for port in WEB_PORTS:
         host = host.removesuffix(port)
     host = host.lower().removesuffix(".")
-    if not host or "." not in host or not all(c.isalnum() or c in ".-" for c in host) or not value.isascii():
+    if (
+        not host
+        or ("." not in host and "://" not in value)
+        or not all(c.isalnum() or c in ".-" for c in host)
+        or not value.isascii()
+    ):
         return ""
     if not value.isprintable() or set(value) & set(' \\<>"`'):
         return ""
+    host = ("" if scheme.lower() in {"", "http", "https"} else f"{scheme.lower()}://") + host
     return host + (rest if "?" in rest or "#" in rest else rest.rstrip("/"))
 
 
@@ -110,9 +118,11 @@ def _is_date(value: str) -> bool:
 
 def _named(value: str, text: str) -> bool:
     """The words of `value`, which are plain ones, stand in the text side by side."""
-    wanted = value.lower().split()
+    wanted = value.lower().rstrip(".").split()
     if all(w in EMPTY for w in wanted):
         return False
+    if value.lower() in text.lower().split():
+        return True
     told = [token.strip(EDGES).lower() for token in text.split()]
     told = [t for t in told if t]
     return any(told[i : i + len(wanted)] == wanted for i in range(len(told) - len(wanted) + 1))

@@ -31,7 +31,9 @@ _LINK = re.compile(
     rf"(?:\b[a-z][a-z0-9+.-]{{1,20}}://|\bwww\.|(?<![:\w\]])//(?=[\w\[])|\b(?:https?|wss?|ftp):[\\/]*(?=[\w\[]))[^{_NOT_LINK}]+",
     re.IGNORECASE,
 )
-_BARE = re.compile(r"(?<!\w)(?<!\w\.)(?:[\w-]+\.)+([^\W\d_]{2,24}|xn--[\w-]+)(?::\d+)?(?:[/?#][^\s<>\"'`]*)?(?![\w@-])")
+_BARE = re.compile(
+    r"(?<![\w-])(?<!\w\.)(?:[\w-]{1,63}\.)+([^\W\d_]{2,24}|xn--[\w-]+)(?::\d+)?(?:[/?#][^\s<>\"'`]*)?(?![\w@-])"
+)
 _ACTIVE = re.compile(
     r"\b(?:(?:javascript|vbscript)\s*:|data:[\w/+.-]*[;,]|file:/|mailto:|(?:tel|sms):\+?\(?\d)[^\s<>\"'`]{0,200}"
     r"|(?<!\\)\\\\[\w.-]+\\[\w$]",  # a share of Windows: opening it hands over a login
@@ -62,6 +64,9 @@ _NEXT_SENTENCE = re.compile(r"\.(?=[A-Z][a-z])")
 _PUNCTUATION = ".,;:!?*'\"`’”»)]}>…"
 _NUMBER = re.compile(r"(?<![\w.:/-])[-+]?\d+(?:[,' ]\d{3})*(?:\.\d+)?(?![\w:/-])")
 _PLAIN_NUMBER = re.compile(r"[-+]?\d+(?:\.\d+)?")
+_HINTS = re.compile(r"[:/\\]|www\.", re.IGNORECASE)  # without one of these there is no link
+_DIGIT = re.compile(r"\d")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _NO_HOST = re.compile(r"[^\w.:\[\]-]")
 _DOTS = str.maketrans(dict.fromkeys((0x3002, 0xFF61, 0xFF0E), "."))  # what a browser takes for the dot in a host name
 
@@ -205,7 +210,7 @@ def found(text: str) -> Found:
     urls = {u[0] for link in links if (u := url(link))}
     return Found(
         addresses=frozenset(addresses),
-        accounts=frozenset(_said_accounts(text, raw)) if any(c.isdigit() for c in text) else frozenset(),
+        accounts=frozenset(_said_accounts(text, raw)) if _DIGIT.search(text) else frozenset(),
         urls=frozenset(urls),
         hosts=frozenset(re.split(r"[/?#]", u, maxsplit=1)[0] for u in urls),
         paths=frozenset(p[0] for t in raw if (p := path(t))),
@@ -215,7 +220,7 @@ def found(text: str) -> Found:
 
 
 def _said_accounts(text: str, raw: set[str]) -> set[str]:
-    accounts = {a[0] for t in raw if any(c.isdigit() for c in t) and not _DATE.fullmatch(t) and (a := account(t))}
+    accounts = {a[0] for t in raw if _DIGIT.search(t) and not _DATE.fullmatch(t) and (a := account(t))}
     for m in _IBAN_GROUPS.finditer(text):
         groups = re.split(r"[ -]", m[0].upper())
         known = ["".join(groups[:n]) for n in range(2, len(groups) + 1)]
@@ -231,16 +236,18 @@ def actionable(text: str) -> set[tuple[str, str]]:
     seen: set[tuple[str, str]] = set()
     for reading in _readings(text):
         rest = reading
-        for pattern in (_LINK, _ACTIVE, _NUMERIC_HOST):
-            seen.update(("url", _link(m[0])) for m in pattern.finditer(rest))
-            rest = pattern.sub(" ", rest)
+        for pattern in (_LINK, _ACTIVE, _NUMERIC_HOST) if _HINTS.search(rest) else ():
+            if found := [m[0] for m in pattern.finditer(rest)]:
+                seen.update(("url", _link(raw)) for raw in found)
+                rest = pattern.sub(" ", rest)
         if "@" in rest:
             seen.update(("address", ascii_lower(_trimmed(m[0]))) for m in _ANY_ADDRESS.finditer(rest))
             rest = _ANY_ADDRESS.sub(" ", rest)
         if "." in rest:
             seen.update(("url", _link(m[0])) for m in _BARE.finditer(rest) if _is_domain(m, rest))
-        seen.update(("account", a) for m in _IBAN.finditer(rest) if (a := _iban(m[0])))
-        seen.update(("account", _wallet(m[0])) for m in _WALLET.finditer(rest) if any(c.isdigit() for c in m[0]))
+        if _DIGIT.search(rest):
+            seen.update(("account", a) for m in _IBAN.finditer(rest) if (a := _iban(m[0])))
+            seen.update(("account", _wallet(m[0])) for m in _WALLET.finditer(rest) if _DIGIT.search(m[0]))
     return seen
 
 
@@ -254,10 +261,14 @@ def _readings(text: str) -> set[str]:
             if "%" in reading:
                 seen.add(unquote(reading))
     for reading in tuple(seen):
-        wide = unicodedata.normalize("NFKC", reading.translate(_DOTS)) if not reading.isascii() else reading
+        if reading.isascii() and not _CONTROL.search(reading):
+            continue
+        wide = unicodedata.normalize("NFKC", reading.translate(_DOTS))
         unseen = [ord(c) for c in set(wide) if hidden(c) and not c.isspace()]
         seen |= {wide, wide.translate(dict.fromkeys(unseen, "")), wide.translate(dict.fromkeys(unseen, " "))}
     for reading in tuple(seen):
+        if "=" not in reading and "](" not in reading:
+            continue
         targets = [re.sub(r"[\s\x00-\x1f]+", "", m[1]).replace("\\", "/") for m in _TARGET.finditer(reading)]
         if targets:
             seen.add(" ".join(targets))
