@@ -1,0 +1,230 @@
+"""Finds every known value in every usual encoding: `found` for arguments, `scrub` for all that is read or kept.
+
+Exact matching, no guessing: what it finds is a secret. A needle that occurs holds one of its first `q` grams at a
+multiple of `q` in the view (q = half the shortest needle), so it is enough to cut the view there, which `re` does, and
+to compare where a gram is known: one look-up per `q` characters, linear in the text, whatever the number of needles.
+Not found: a value that was compressed, encrypted, cut into pieces or paraphrased (docs/secrets.md).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from urllib.parse import unquote
+
+from interlock.kernel.call import Json
+from interlock.secrets.forms import LOOSE, MIN_CHARACTERS, TIGHT, Form, View, forms, views
+
+MAX_ROUNDS = 3  # a value could come about where another was taken out
+
+Span = tuple[int, int, str]
+
+_DSN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s]+)@|\bpassword\s*=\s*'?([^'\s;]+)", re.IGNORECASE)
+_PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*-----(.*?)(?:-----END|\Z)", re.DOTALL)
+_PEM_LINE = 32  # characters; the last line of a key may be a few, which are no secret by themselves
+_BASE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
+
+
+def placeholder(name: str) -> str:
+    """What stands in the place of a value."""
+    return f"[secret:{name}]"
+
+
+class _Index:
+    """Needles of one kind of view."""
+
+    __slots__ = ("__cut", "__grams", "q")
+
+    def __init__(self, needles: Mapping[Form, str]) -> None:
+        self.q = (min((len(form.text) for form in needles), default=1) + 1) // 2
+        self.__cut = re.compile(f"(?s:.{{{self.q}}})")
+        self.__grams: dict[str, list[tuple[int, Form, str]]] = {}
+        for form, name in needles.items():
+            for offset in range(self.q):
+                gram = form.text[offset : offset + self.q]
+                self.__grams.setdefault(gram, []).append((offset, form, name))
+
+    def find(self, text: str) -> Iterator[tuple[int, Form, str]]:
+        """Where each needle starts in `text`, overlapping ones included."""
+        grams = self.__cut.findall(text)
+        if self.__grams.keys().isdisjoint(grams):
+            return
+        for place, gram in enumerate(grams):
+            for offset, form, name in self.__grams.get(gram, ()):
+                start = place * self.q - offset
+                if start >= 0 and text.startswith(form.text, start):
+                    yield start, form, name
+
+
+class Matcher:
+    """Looks for the values of `secrets` (name → value). It holds them, prints none of them, and never raises."""
+
+    __slots__ = ("__loose", "__tight", "warnings")
+
+    def __init__(self, secrets: Mapping[str, str]) -> None:
+        tight: dict[Form, str] = {}
+        loose: dict[Form, str] = {}
+        warnings = []
+        marks = [placeholder(name).translate(LOOSE) for name in secrets]
+        for name, value in secrets.items():
+            if len(value.translate(TIGHT)) < MIN_CHARACTERS:
+                warnings.append(
+                    f"`secret://{name}` has fewer than {MIN_CHARACTERS} characters: nothing looks for it in arguments "
+                    "and results; use a longer value"
+                )
+                continue
+            loosely = value.translate(LOOSE)
+            if loosely and any(loosely in mark for mark in marks):  # what is put in its place would give it away
+                warnings.append(f"the value of `secret://{name}` is a piece of a name: nothing looks for it; change it")
+                continue
+            for form in (form for text in (value, *_parts(value)) for form in forms(text)):
+                (loose if form.loose else tight).setdefault(form, name)
+        self.__tight, self.__loose = _Index(tight), _Index(loose)
+        self.warnings = tuple(warnings)
+
+    def __repr__(self) -> str:
+        return "Matcher(…)"
+
+    def found(self, value: Json) -> tuple[str, ...]:
+        """Names of the secrets whose values stand in `value`: in texts, keys or numbers, or spread over containers."""
+        names = self.__names("\x1f".join(_leaves(value)))  # the views drop the separator
+        return tuple(sorted(names | self.__names("\x1f".join(_keys(value)))))
+
+    def scrub(self, value: Json) -> Json:
+        """`value` with `[secret:NAME]` in the place of every known value; the very `value` if there is none."""
+        return self.__scrub(value) if self.found(value) else value
+
+    def scrub_text(self, text: str) -> str:
+        """The same for a text, such as a log line."""
+        for _ in range(MAX_ROUNDS):
+            spans = _merged(self.__spans(text))
+            if not spans:
+                return text
+            pieces, at = [], 0
+            for start, end, name in spans:
+                pieces += [text[at:start], placeholder(name)]
+                at = end
+            text = "".join((*pieces, text[at:]))
+        left = self.__names(text)
+        return " ".join(map(placeholder, sorted(left))) if left else text
+
+    def __scrub(self, value: Json) -> Json:
+        """`value` without secrets. What is spread over a container takes the smallest one that holds it whole."""
+        cleaned: Json
+        match value:
+            case str():
+                return self.scrub_text(value)
+            case bool() | None:
+                return value
+            case int() | float():
+                names = self.found(value)
+                return placeholder(names[0]) if names else value
+            case list():
+                cleaned = [self.__scrub(item) for item in value]
+            case dict():
+                cleaned = {}
+                for key, item in value.items():
+                    new = self.scrub_text(key)
+                    while new in cleaned:
+                        new += "'"
+                    cleaned[new] = self.__scrub(item)
+        left = self.found(cleaned)
+        if not left:
+            return cleaned
+        marks = " ".join(map(placeholder, left))
+        return [marks] if isinstance(value, list) else {"redacted": marks}
+
+    def __names(self, text: str) -> set[str]:
+        return {name for _, _, name in self.__hits(text)}
+
+    def __hits(self, text: str) -> Iterator[tuple[View, tuple[int, Form], str]]:
+        for view in views(text):
+            for table, index in ((TIGHT, self.__tight), (LOOSE, self.__loose)):
+                folded = view.folded(table)
+                for start, form, name in index.find(folded.text):
+                    yield folded, (start, form), name
+
+    def __spans(self, text: str) -> Iterator[Span]:
+        last: View | None = None
+        starts: list[int] = []
+        ends: list[int] = []
+        for view, (at, form), name in self.__hits(text):
+            if view is not last:
+                last, (starts, ends) = view, view.spans()
+            start, end = starts[at], ends[at + len(form.text) - 1]
+            if form.edge:  # a neighbour of base64 holds up to four bits of the value
+                start -= start > 0 and text[start - 1] in _BASE
+                end += end < len(text) and text[end] in _BASE
+                while end < len(text) and text[end] == "=":
+                    end += 1
+            yield start, end, name
+
+
+class SecretRedactor:
+    """`Ports.redact`: what the model reads, and what is kept, has passed here."""
+
+    __slots__ = ("matcher",)
+
+    def __init__(self, matcher: Matcher) -> None:
+        self.matcher = matcher
+
+    def __call__(self, value: Json) -> Json:
+        """`value` without any known secret."""
+        return self.matcher.scrub(value)
+
+
+def _parts(value: str) -> Iterator[str]:
+    """Pieces of a value that are secrets by themselves: a password in an address, the lines of a key."""
+    for matched in _DSN.finditer(value):
+        password = matched[1] or matched[2]
+        for part in {password, unquote(password)}:
+            # a password that is also the user's or the database's name is a word that results are full of
+            if len(part.translate(TIGHT)) >= MIN_CHARACTERS and value.count(part) <= 1:
+                yield part
+    for matched in _PEM.finditer(value.replace("\\n", "\n")):
+        yield from (line for line in matched[1].split("\n") if len(line.strip()) >= _PEM_LINE)
+
+
+def _leaves(value: Json) -> Iterator[str]:
+    match value:
+        case str():
+            yield value
+        case dict():
+            for item in value.values():
+                yield from _leaves(item)
+        case list():
+            for item in value:
+                yield from _leaves(item)
+        case bool() | None:
+            pass
+        case int() | float():
+            yield str(value)
+
+
+def _keys(value: Json) -> Iterator[str]:
+    match value:
+        case dict():
+            for key, item in value.items():
+                yield key
+                yield from _keys(item)
+        case list():
+            for item in value:
+                yield from _keys(item)
+        case _:
+            pass
+
+
+def _merged(spans: Iterable[Span]) -> list[Span]:
+    """Disjoint spans in order; what overlaps becomes one, named after the longest of it."""
+    merged: list[Span] = []
+    longest = 0
+    for start, end, name in sorted(set(spans), key=lambda span: (span[0], -span[1])):
+        if merged and start < merged[-1][1]:
+            before, until, kept = merged[-1]
+            named = name if end - start > longest else kept
+            merged[-1] = (before, max(until, end), named)
+            longest = max(longest, end - start)
+        else:
+            merged.append((start, end, name))
+            longest = end - start
+    return merged
