@@ -72,6 +72,8 @@ def _url(value: str) -> str:
         or not value.isascii()
     ):
         return ""
+    if not colon and not (host.rpartition(".")[2].split(":")[0].isalpha() and len(host.rpartition(".")[2]) > 1):
+        return ""  # without a scheme only what ends like a domain is a place
     if not value.isprintable() or set(value) & set(' \\<>"`'):
         return ""
     host = ("" if scheme.lower() in {"", "http", "https"} else f"{scheme.lower()}://") + host
