@@ -72,7 +72,11 @@ def _url(value: str) -> str:
         or not value.isascii()
     ):
         return ""
-    if not colon and not (host.rpartition(".")[2].split(":")[0].isalpha() and len(host.rpartition(".")[2]) > 1):
+    if (
+        not colon
+        and not host.startswith("www.")
+        and not (host.rpartition(".")[2].split(":")[0].isalpha() and len(host.rpartition(".")[2]) > 1)
+    ):
         return ""  # without a scheme only what ends like a domain is a place
     if not value.isprintable() or set(value) & set(' \\<>"`'):
         return ""
@@ -131,6 +135,8 @@ def _named(value: str, text: str) -> bool:
 
 
 def _id(value: str, kind: str, text: str) -> bool:
+    if not value[-1:].isalnum():
+        return False
     told = []
     for token in text.replace("#", " # ").split():
         bare = token.strip(EDGES).lower()
