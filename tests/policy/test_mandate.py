@@ -21,13 +21,13 @@ CORPUS = tomllib.loads((Path(__file__).parent.parent / "corpora" / "words.toml")
 
 def spec(signature: str) -> ToolSpec:
     """`send_email(to, body)` as a tool that nobody described."""
-    found = re.fullmatch(r"(\w+)\((.*)\)", signature)
+    found = re.fullmatch(r"([^()]+)\((.*)\)", signature)
     assert found
     names = [n.strip() for n in found[2].split(",") if n.strip()]
     return infer_spec(found[1], "", {"type": "object", "properties": {n: {"type": "string"} for n in names}})
 
 
-SETS = {name: [spec(s) for s in tools] for name, tools in CORPUS["sets"].items()}
+SETS = {name: [spec(s) for s in tools] for name, tools in (CORPUS["sets"] | CORPUS["more_sets"]).items()}
 ALL = [t for tools in SETS.values() for t in tools]
 
 
@@ -52,6 +52,43 @@ def test_words_open_what_they_ask_for_and_nothing_else(case: dict[str, Any]) -> 
     must_not = effects - must - set(case.get("may", ())) if "*" in listed else listed
     assert must <= on
     assert not on & must_not
+
+
+BATCHES = [(f"{b['name']}-{n}", c) for b in CORPUS["batch"] for n, c in enumerate(b["cases"], 1)]
+
+
+def on(case: dict[str, Any]) -> tuple[Mandate, set[str], set[str]]:
+    """The mandate for a case, the effect tools it leaves on, and those among them that nobody asked for."""
+    tools = SETS[case["tools"]]
+    mandate = LexicalPlanner().plan(case["text"], tools)
+    left = {t.name for t in tools if t.effect is not Effect.READ and mandate.state(t.name, 0) != "off"}
+    free = mandate.open and ("open" in case or "OPEN" in case.get("may", ()))
+    return mandate, left, set() if free else left - set(case.get("must", ())) - set(case.get("may", ()))
+
+
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(c, id=name, marks=[pytest.mark.xfail(reason=c["wrong"], strict=True)] if "wrong" in c else [])
+        for name, c in BATCHES
+    ],
+)
+def test_no_tool_is_missing(case: dict[str, Any]) -> None:
+    mandate, left, more = on(case)
+    if "open" in case:
+        assert mandate.open
+        return
+    effects = {t.name for t in SETS[case["tools"]] if t.effect is not Effect.READ}
+    assert set(case["must"]) <= effects, "the corpus names a tool that has no effect"
+    assert set(case["must"]) <= left
+    if not case["must"]:
+        assert not more, "a question opens nothing"
+
+
+def test_few_tools_are_too_many() -> None:
+    counted = [len(on(case)[2]) for _, case in BATCHES]
+    assert sum(counted) / len(counted) < 1  # on average, of about twelve
+    assert counted.count(0) / len(counted) > 0.6
 
 
 def test_the_corpus_is_as_large_as_it_claims() -> None:

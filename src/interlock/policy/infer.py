@@ -263,8 +263,8 @@ def _effect(verb: str, nouns: Sequence[str]) -> Effect:
         acts = [_effect_of_classes(frozenset(ACTION_NOUNS[n])) for n in nouns if n in ACTION_NOUNS]
         if acts:
             return max(acts, key=_SEVERITY.index)
-    if verb == "open" and "page" in classes:
-        return Effect.FETCH
+    if verb == "open" and classes & {"page", "email", "message", "file"}:
+        return Effect.FETCH if "page" in classes else Effect.READ
     effect = _EFFECT_OF_VERB.get(verb) or _effect_of_classes(CLASSES.get(verb, frozenset()))
     if effect is Effect.SPEND and verb in _ALSO_NOT_MONEY and classes and not classes & _MONEY:
         return Effect.EGRESS

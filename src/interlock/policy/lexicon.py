@@ -36,7 +36,7 @@ _CLASSES = {
     "fetch": "fetch open visit browse download go_to crawl scrape surf navigate curl wget google click research",
     "send": "send ask_for email mail message text dm notify tell inform contact write_to reach_out let_know thank "
     "congratulate warn alert brief relay ping fire_off shoot_over send_over send_round pass_over sms fax deliver dispatch remind ask pass_on pass_along convey "
-    "announce hand apologise apologize greet invite_by_mail cc bcc report mention get_in_touch "
+    "announce apologise apologize greet invite_by_mail cc bcc report mention get_in_touch "
     "follow_up check_with touch_base nudge page mail_out send_out whatsapp slack chase get_back message_out submit",
     "reply": "reply respond answer get_back write_back text_back email_back message_back acknowledge",
     "forward": "forward pass_on pass_along relay redirect cc bcc",
@@ -45,9 +45,9 @@ _CLASSES = {
     "copy clone insert enter sign_up set raise file init spin_up fork define remind_me write_up plan provision "
     "zip zip_up compress pack draw_up put_together whip_up knock_up type pen scribble bring_in fill_in fill_out import draw sketch design print capture keep document memorise memorize remember track print request "
     "submit add launch enroll enrol",
-    "add": "add append insert attach include put throw_in toss_in throw toss drop enter enroll enrol onboard stick "
+    "add": "add swap exchange append insert attach include put throw_in toss_in throw toss drop enter enroll enrol onboard stick "
     "pop extend tack pack hook_up bring_in subscribe log list restock stock assign connect link",
-    "update": "update resize adapt amend push grade mark_down mark_up change edit modify rename move set adjust fix correct replace revise amend alter append extend "
+    "update": "update use resize adapt amend push grade mark_down mark_up change edit modify rename move set adjust fix correct replace revise amend alter append extend "
     "reschedule postpone mark complete assign reassign archive label tag merge switch raise lower increase decrease "
     "reduce bump push_back bring_forward put_off delay shift swap convert rewrite rephrase patch put turn flag pin "
     "star unpin unflag tick tick_off check_off cross_off finish resolve reopen close unarchive snooze prolong "
@@ -56,27 +56,27 @@ _CLASSES = {
     "synchronize cut shorten lengthen round allocate transfer promote demote track prioritise prioritize apply bring "
     "advance progress scale rotate rebook take_over hand_over route group categorise categorize classify organise "
     "organize triage scrap",
-    "delete": "delete remove cancel erase clear wipe drop purge trash discard get_rid revoke terminate unsubscribe "
-    "chuck_out boot_out toss_out turf_out boot chuck take_away strip_of write_off weed_out get_off kick ban kick_out throw_out throw_away take_off take_down take_out call_off unshare uninvite disinvite withdraw "
+    "delete": "delete swap exchange remove cancel erase clear wipe drop purge trash discard get_rid revoke terminate unsubscribe "
+    "throw_off chuck_out boot_out toss_out turf_out boot chuck take_away strip_of write_off weed_out get_off kick ban kick_out throw_out throw_away take_off take_down take_out call_off unshare uninvite disinvite withdraw "
     "detach disconnect unlink dismiss reject_all destroy void annul scrap eliminate empty clean_up clean_out strike "
     "cross_out cut exclude expel evict fire dismiss lay_off unfriend unfollow delist uninstall deregister unregister "
     "bin flush prune truncate kill stop quit end close deactivate disable cross_off opt_out unassign unpublish "
     "retract recall abort sack shred nuke ditch get_out tear_down toss strip uncheck block mute leave unset "
     "decommission drop_out back_out log_out free release expire invalidate close_down bail",
-    "share": "share grant give provide allow permit let expose unlock publish invite authorise authorize "
+    "share": "share hand grant give provide allow permit let expose unlock publish invite authorise authorize "
     "delegate circulate distribute make_public give_access entitle",
     "invite": "invite add include bring get get_in let_in bring_in bring_on summon welcome recruit join",
     "pay": "pay transfer wire settle settle_up square_up pay_for pay_in remit donate tip top_up charge deposit withdraw reimburse repay pay_back refund "
     "pay_off compensate credit venmo paypal fund invest split chip_in spend cover debit bill buy sell trade stake "
     "pay_out cash_out redeem bid send_money disburse payout tip contribute",
-    "buy": "buy purchase order choose pick opt_for go_for go_with get checkout check_out shop grab pick_up stock_up rent subscribe hire acquire reorder "
+    "buy": "buy take purchase order choose pick opt_for go_for go_with get checkout check_out shop grab pick_up stock_up rent subscribe hire acquire reorder "
     "procure",
     "refund": "refund reimburse return send_back give_back credit compensate repay pay_back chargeback",
-    "book": "book reserve fix get_in choose pick opt_for go_for go_with get_on schedule arrange plan appoint rent hire organise organize set_up rebook prebook hold "
+    "book": "book reserve take fix get_in choose pick opt_for go_for go_with get_on schedule arrange plan appoint rent hire organise organize set_up rebook prebook hold "
     "block_off sign_up register fix_up pencil_in slot_in order get enroll enrol preorder secure lock_in call",
     "post": "post publish tweet share announce blog broadcast retweet comment react put_up toot "
     "crosspost advertise pin release tell proclaim submit repost quote caption",
-    "upload": "upload export attach submit push import put_up back_up backup sync transfer ship",
+    "upload": "upload put export attach submit push import put_up back_up backup sync transfer ship",
     "execute": "execute run deploy launch start stop restart reboot build trigger invoke test roll_back rollback "
     "roll_out ship release bounce migrate kick_off apply compile install provision scale scale_up scale_down "
     "shut_down spin_up spin_down rerun retry redeploy simulate call perform process promote push eval activate "
@@ -155,7 +155,7 @@ _DOUBLED = frozenset(
 
 # (verb, particle or last word) -> joined verb; the words between are the object: `set the meeting up`.
 _PHRASAL = (
-    "set up;look up;sign up;write down;note down;jot down;take off;take down;take out;kick out;throw out;throw away;"
+    "set up;look up;sign up;write down;note down;jot down;take off;throw off;take down;take out;kick out;throw out;throw away;"
     "throw in;toss in;top up;pay back;pay off;pay out;give back;send back;send out;mail out;go to;log in;log out;"
     "sign in;sign off;turn on;turn off;turn up;turn down;switch on;switch off;put on;put off;put in;put up;push back;"
     "bring forward;call off;shut down;shut off;spin up;spin down;roll back;roll out;kick off;carry out;clean up;"
@@ -171,12 +171,13 @@ _NOUNS = {
     "message": "message notification reply response answer announcement greeting alert",
     "dm": "dm direct_message private_message whatsapp sms text text_message slack chat conversation thread",
     "letter": "letter fax postcard",
-    "event": "event meeting appointment calendar lunch dinner_date interview invitation invite conference "
+    "event": "event mtg appt meeting appointment calendar lunch dinner_date interview invitation invite conference "
     "session workshop party breakfast brunch sync standup webinar celebration slot call_slot coffee gathering visit chat catch-up catchup one-on-one huddle kickoff rehearsal lesson class training session "
     "calendar_event calendar_entry date demo reception ceremony",
     "interview": "interview candidate applicant",
     "reminder": "reminder alarm timer",
-    "file": "file snapshot document doc folder directory spreadsheet sheet attachment pdf presentation slide photo picture "
+    "folder": "folder directory",
+    "file": "file snapshot document doc spreadsheet sheet attachment pdf presentation slide photo picture "
     "image video note agenda draft template report summary minutes backup text_file csv log archive memo paper "
     "contract wiki text_document recording scan deck slides",
     "note": "note memo minutes journal diary jotting",
@@ -192,7 +193,7 @@ _NOUNS = {
     "pin": "pin pin_code",
     "channel": "channel workspace group room slack server forum chatroom community",
     "team": "team organisation organization department staff squad crew",
-    "person": "user member contact person participant attendee guest friend colleague employee collaborator invitee "
+    "person": "user player worker member contact person participant attendee guest friend colleague employee collaborator invitee "
     "everyone everybody follower subscriber customer client boss manager landlord candidate coworker teammate "
     "assistant reviewer people staff applicant student tenant recipient doctor dr patient him her",
     "profile": "profile address phone phone_number telephone bio detail personal_detail contact_detail info "
@@ -238,7 +239,7 @@ _NOUNS = {
     "thermostat": "thermostat temperature heating degree ac air_conditioning heater radiator celsius fahrenheit "
     "air_conditioner",
     "alarm": "alarm security_system alarm_system burglar_alarm",
-    "music": "music song playlist album track radio podcast speaker",
+    "music": "music song playback playlist album track radio podcast speaker",
     "device": "device camera blinds curtain tv television vacuum fan oven speaker dishwasher plug sprinkler appliance "
     "sensor coffee_machine washer kettle",
     "leave": "leave vacation holiday time_off day_off pto sick_leave absence days_off parental_leave",
@@ -253,7 +254,7 @@ _NOUNS = {
     "insurance": "insurance policy coverage",
     "record": "record medical_record health_record lab_result result chart",
     "subscription": "subscription membership plan",
-    "discount": "discount coupon promo voucher promo_code",
+    "discount": "discount coupon promo voucher promo_code code discount_code",
     "stock": "stock share_stock bond fund etf portfolio position",
 }
 
@@ -267,7 +268,7 @@ ACTION_NOUNS: Mapping[str, tuple[str, ...]] = MappingProxyType(
             "refund reimbursement money_back": "refund pay",
             "purchase order": "buy",
             "reservation booking table room hotel flight taxi cab seat ticket": "book buy",
-            "appointment meeting event": "book create",
+            "appointment meeting event dinner lunch brunch breakfast": "book create",
             "call": "book create send",
             "invitation invite": "invite send create",
             "reply response answer": "reply send",
@@ -297,7 +298,7 @@ NEAR: tuple[frozenset[str], ...] = (
     frozenset({"money", "payment", "bill", "refund", "balance", "account"}),
     frozenset({"event", "reminder", "interview"}),
     frozenset({"reminder", "task", "list", "note"}),
-    frozenset({"file", "note", "record"}),
+    frozenset({"file", "note", "record", "folder"}),
     frozenset({"hotel", "restaurant", "car", "flight", "train", "booking", "travel_ticket"}),
     frozenset({"order", "cart", "product"}),
     frozenset({"issue", "ticket", "task", "pull_request"}),

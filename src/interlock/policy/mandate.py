@@ -165,9 +165,10 @@ _CAUSES = _set(
     "have get want need needs wants like be gets getting having wanted ensure must should prefer love being see"
 )
 _NOT = _set("don't not never without dont cannot rather instead avoid stop refrain doesn't shouldn't mustn't won't nor")
-_GERUND_AFTER = _set("mind start try consider by and then finish keep about appreciate suggest after me you of for")
+_GERUND_AFTER = _set("before mind start try consider by and then finish keep about appreciate suggest after me you of for")
 _HERE = _set("there here back with in at that on to")
 _INTENDS = _set("looking planning hoping thinking intending going wishing aiming about")  # … to do it, some day
+_GATHERS = _set("find find_out look look_up search get gather collect check research retrieve give give_me show")
 _INFORMS = _set("information info detail details research")
 _BREAKS = _set("and then but or plus also")
 _NOUNISH_NEXT = _set(
@@ -195,7 +196,7 @@ _POLES: Mapping[str, tuple[str, int]] = {
          "reject decline deny refuse turn_down veto dismiss"),
         ("follow", "follow subscribe like", "unfollow unsubscribe unlike"),
         ("block", "block ban freeze", "unblock unban unfreeze"),
-        ("presence", "add invite create book reserve", "remove kick delete cancel kick_out uninvite terminate"),
+        ("presence", "add invite create book reserve", "remove kick delete cancel call_off scrap kick_out uninvite terminate"),
         ("share", "share publish", "unshare unpublish revoke"),
     )
     for verbs, sign in ((plus, 1), (minus, -1))
@@ -235,7 +236,7 @@ _PARTICULAR: Mapping[str, int] = {
             "restart reboot bounce cycle relaunch", "deploy ship release roll_out redeploy launch promote",
             "rollback roll_back revert undo restore back_out", "scale scale_up scale_down resize bump",
             "run execute invoke trigger eval rerun", "escalate", "archive", "export download back_up backup",
-            "reschedule postpone move delay push_back bring_forward put_off shift rebook shorten extend", "rename",
+            "reschedule postpone move rename delay push_back bring_forward put_off shift rebook shorten extend",
             "rotate renew", "merge", "close resolve finish complete close_down",
             "kick ban kick_out", "return send_back", "assign reassign", "copy duplicate clone", "zip zip_up compress pack", "import", "snooze", "migrate",
         )
@@ -267,7 +268,7 @@ _IDIOMS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("favo", r"\bdo me a favou?r\b(?: and)?", "please"),
         ("tell", r"\b(?:tell|post|announce|say|shout) (?:it )?(?:to )?(?:the (?:whole )?world|(?:my|our) (?:followers|fans)|the internet)\b", "publish a post"),
         ("me", r"\b(?:tell|brief|show|give|read|walk|remind) me (?:about|what|who|when|where|which|how|whether|if|why|through)\b", "tell_me what"),
-        ("give", r"\bgive (?:me|us)\b(?! (?:a )?(?:call|reminder|ring|lift|ride|refund|access|permission|rights|credit|discount))", "tell_me"),
+        ("give", r"\bgive (?:me|us)\b(?! (?:a )?(?:call|reminder|ring|lift|ride|refund|access|permission|rights|credit|discount|new password|password))", "tell_me"),
         ("tell me", r"\btell me\b", "tell_me"),
         ("show me", r"\bshow me\b", "show_me"),
         ("get", r"\bget (?:me|us|him|her|them) on(?:to)?\b", "book a flight or train for"),
@@ -291,13 +292,18 @@ _IDIOMS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("", r"\bgive\b((?: [^\s,.]+){1,6}?) (?:an? )?(?:\S+ )?(?:points?|stars?|marks?|grade|rating|thumbs[- ]up)\b", r"rate \1 with a rating"),
         ("", r"\b(?:do|wo|did|does|ca|is|are|should)nt\b|\bdont\b", "don't"),
         ("", r"\b(?:pls|plz|plese|pleas|pleaze)\b", "please"),
-        ("say", r"\bsay (?:hi|hello|thanks|thank you|sorry|goodbye) to\b", "message"),
+        ("say", r"\bsay (?:hi|hello|thanks|thank you|sorry|goodbye|welcome)\b(?: to)?", "message"),
+        ("", r"\b(?:move|send|put)((?: [^\s,.]+){1,6}?) (?:in|into|to) (?:the |my )?(?:trash|bin|recycle bin)\b", r"delete \1"),
+        ("make", r"\bmake((?: [^\s,.]+){1,2}?) (?:an? |the )?(?:(?:co-?)?owner|admin\w*|moderator|mod|editor|viewer|manager|lead|maintainer)\b", r"grant \1 the role"),
+        ("off", r"\b(?:book|take|have|get|need|want)((?: [^\s,.]+){0,4}? (?:\w+day|days?|weeks?|morning|afternoon|tomorrow|\d+\w*)) off\b", r"request leave \1"),
+        ("into", r"\b(?:turn|convert|make|transform)((?: [^\s,.]+){1,6}?) into\b", "create"),
         ("calendar", r"\b(?:put|add|get|pop|stick|pencil|enter|place|save|block|throw|mark|note)\b((?:[^.?!\n]|\.\d){0,120}?)\b(?:on|in|into|to|onto) (?:my|our|the|his|her|their|\w+'s) (?:\w+ )?calendars?\b", r"create event \1"),
         ("diary", r"\b(?:put|add|pencil|enter|note)\b([^.?!\n]{0,120}?)\b(?:on|in|into|to) (?:my|our|the) diary\b", r"create event \1"),
         ("block", r"\bblock (?:off |out )?((?:\S+ ){0,4}?(?:hours?|minutes?|time|morning|afternoon|evening|day|slot)s?)\b", r"create event \1"),
         ("put in for", r"\bput in for\b", "request"),
         ("on file", r"\b(?:put|place) (.{1,60}?) on file\b", r"save \1"),
         ("back", r"\b(?:send|ship|give|bring|take|post) ((?:[^\s,.]+ ){0,3}?)back\b(?! to me)", r"return \1"),
+        ("back", r"\b(?:have|get|want)((?: [^\s,.]+){1,4}?) back\b(?! (?:to|in|on|from)\b)", r", please return \1"),
         ("sure", r"\b(?:be|make|making) (?:sure|certain)\b", "ensure"),
         ("see to it", r"\bsee to it\b", "ensure"),
         ("ensure", r"\bensure(?: that)? ((?:[^\s,.]+ ){1,6}?)(?:gets|receives|knows|hears|sees|(?:is|are) (?:informed|told|notified|aware)|get|receive|know|hear|finds out|learns)\b", r"send \1"),
@@ -324,6 +330,7 @@ _DELEGATES = re.compile(
         (?:tasks?|to-?do(?:s|\ list|\ items?)?|todos?|action\ items?|actions?|commands?|orders|requests?|instructions?|items?|steps?|chores?|errands?|asks?|
         list|assignments?|backlog|queue|requirements?)\b(?!\s+(?:called|named|titled|for)\b)
     | \b(?:go|work|run)\s+through\s+(?:\S+\s+){0,4}?(?:checklists?|instructions?|steps|runbooks?|playbooks?|to-?dos?)\b
+    | \b(?:complete|do|finish|handle|perform|execute|carry\ out|work\ off)\s+(?:them|these|those|each|all)\b
     | \btake\s+care\s+of\b | \bdeal\s+with\b | \bsee\s+to\b(?!\s+it) | \bact\s+(?:on|upon|accordingly)\b
     | \b(?:handle|manage|triage|sort\ out|look\ after|attend\ to|process|action)\s+(?:it|this|that|them|everything|all|my|the|our|any|each|every|
         anything|whatever|these|those|his|her|their|oldest)\b
@@ -433,7 +440,7 @@ def _tokens(text: str) -> Iterator[list[_Token]]:
 
 
 _ALWAYS_PARTICLES = _set("up down out off over back away forward rid")
-_INSEPARABLE = _set("get write text email message check go ask reach follow touch")
+_INSEPARABLE = _set("get write text email message go ask reach follow touch")
 _AFTER_PARTICLE = _set("please in at for now and then when if while tonight today tomorrow")
 _MAX_BETWEEN = 6  # words between a verb and its particle
 
@@ -505,7 +512,8 @@ class _Reader:
             for t in tokens:
                 nouns |= _classes_of(t)
                 plain.add(singular(t.word))
-            pages = pages or any("page" in _classes_of(t) or t.word in _PAGE_WORDS | _INFORMS for t in tokens)
+            looks = any(t.form is not None and t.form.lemma in _GATHERS for t in tokens)
+            pages = pages or any("page" in _classes_of(t) or t.word in _PAGE_WORDS or (looks and t.word in _INFORMS) for t in tokens)
             asked, reads, info = self._sentence(tokens)
             if asked or not info:
                 said = " ".join(t.word for t in raw if t.kind != "quote").lower()
@@ -544,7 +552,7 @@ class _Reader:
             verb = self._verb(tokens, i, cause=cause)
             if verb in {"start", "keep"} and (then := tokens[i + 1].form) is not None and then.form == "ing":
                 continue  # `start following`
-            if verb is None or info or subordinate or _reminded(tokens, i):
+            if verb is None or verb in {"is", "has"} or info or subordinate or _reminded(tokens, i):
                 continue
             passive = token.form is not None and token.form.form == "past"
             if _reading(verb):
@@ -568,8 +576,13 @@ class _Reader:
             found = _wanted(verb, region)
             if found is not None:
                 asked.append(replace(found, intended=_intended(tokens, i)))
+            for j in range(len(region) - 3):
+                if region[j].word in {"in", "into", "to", "on"} and [t.word for t in region[j + 1 : j + 3]] == ["a", "new"]:
+                    asked += [w for w in [_wanted("create", region[j + 3 : j + 6])] if w]  # `push it to a new branch`
             if verb not in TELLING and (with_ := _with_message(region)):
                 asked.append(with_)
+        if not info and (needed := _noted(tokens)):
+            asked.append(needed)
         return asked, reads or any(_reading(v) for _, v, _ in verbs), question
 
     def _verb(self, tokens: Sequence[_Token], i: int, *, cause: bool) -> str | None:
@@ -661,6 +674,16 @@ class _Reader:
         """`find it and email Bob`, but not `mails and text files`: what stands before `and` was a verb's clause."""
         first = next((t for t in tokens if t.word not in _FILLERS), None)
         return first is not None and (first.form is not None or first.word in _MODALS or first.word in {"i", "i'd"})
+
+
+def _noted(tokens: Sequence[_Token]) -> _Wanted | None:
+    """`Dinner at Chez Max on Friday at 8, …`: no verb, but a thing to be booked and a time."""
+    start = next((i for i, t in enumerate(tokens) if t.word not in _FILLERS | {"a", "an", "another"} and t.kind != "stop"), 0)
+    clause = tokens[start : next((i for i, t in enumerate(tokens) if i > start and t.kind in {"stop", "end"}), start)]
+    acts = set(ACTION_NOUNS.get(clause[0].word, ())) if clause else set()
+    timed = any(t.kind == "number" or t.word in _DATES for t in clause)
+    said = any(t.word in _AUX or (t.form is not None and t.word not in NOUNS) or _past(t) for t in clause[1:])
+    return _wanted("need", clause) if "book" in acts and clause[0].word in NOUNS and clause[0].form is None and timed and not said else None
 
 
 def _intended(tokens: Sequence[_Token], i: int) -> bool:
@@ -806,7 +829,7 @@ _OBJECT_WORDS = (_DETERMINERS & _OBJECT_STARTS) | {"it", "them", "him", "me", "u
 def _unknown_verb(tokens: Sequence[_Token], i: int) -> str | None:
     """A word nobody knows that stands like a command before an object: `nuke the staging box`, `crank it up`."""
     token, after = tokens[i], tokens[i + 1]
-    if after.word not in _OBJECT_WORDS:
+    if after.word not in _OBJECT_WORDS and after.kind not in {"mail", "at", "quote", "money", "url", "file"}:
         return None
     before = _before(tokens, i)
     led = before is None or before.word in {"please", "and", "then", "to"} or (before.kind == "stop" and i > 1)
@@ -875,7 +898,7 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
             into = topic
         elif token.kind == "word" and token.word in _TOPICS | {"for"} and not (n and region[n - 1].word == "a") and (head or token.word != "for"):
             into = topic
-            purpose = token.word == "for"
+            purpose = token.word in {"for", "saying", "called", "named", "titled"}
         elif token.kind == "word" and token.word in _PREPOSITIONS | {"to"} and (into is head or purpose):
             into = place
             direct = direct and token.word == "of"
@@ -891,11 +914,25 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
         into |= classes
         if direct and into is not topic:
             acts |= set(ACTION_NOUNS.get(one, () if into is not head or one in NOUNS else CLASSES.get(one, frozenset()) - _SOFT))
+    if region and region[0].word in _PRONOUNS:
+        words.add("it")
     light = verb in LIGHT
     classes_of_verb = CLASSES.get(verb, frozenset())
-    if classes_of_verb >= {"add", "delete"}:  # `drop it in the cart`, `drop it from the cart`, `drop the branch`
+    if classes_of_verb >= {"add", "delete"} and verb not in {"swap", "exchange"}:  # `drop it in the cart`, `drop it from the cart`, `drop the branch`
         into_it = any(t.word in {"in", "into", "on", "onto", "to"} for t in region)
         classes_of_verb -= {"delete"} if into_it else {"add", "create", "update", "post"}
+    if "channel" in place and classes_of_verb & {"create", "add", "share"} and not head & _PEOPLE:
+        classes_of_verb |= {"post"}  # `put the link in #board`
+    if "create" in classes_of_verb and verb != "draft" and (head & _MESSAGING or (verb == "write" and (place | head) & _PEOPLE)):
+        classes_of_verb |= {"send"}
+    if "send" in classes_of_verb and (head | place) & _FINANCE and any(t.kind in {"number", "money"} for t in region):
+        classes_of_verb |= {"pay"}  # `send her half of the bill, 31.20`
+    if verb in {"put", "move"} and "account" in place:
+        classes_of_verb |= {"pay"}  # `put 500 into the account`
+    if "add" in classes_of_verb and place:
+        classes_of_verb |= {"update"}  # `add Lou to the meeting`
+    if verb == "open" and head == {"page"}:
+        classes_of_verb = frozenset({"fetch"})
     if not head and not place:
         head = topic
     if light:
@@ -908,7 +945,7 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
                     return None
                 else:
                     wide = classes_of_verb - {"light", "read"}
-        elif verb != "give" or not wide:
+        elif not wide or verb == "put":
             wide |= classes_of_verb - {"light", "read"}
         if not wide:
             return None
@@ -918,7 +955,7 @@ def _wanted(verb: str, region: Sequence[_Token]) -> _Wanted | None:
         way = (head | place | topic) & (_MESSAGING | {"channel", "ticket", "comment", "issue"})
         named = _MESSAGING_VERBS.get(verb)
         head, place = set(named) if named else (way or set(_MESSAGING)), set()
-        words = {w for w in words if NOUNS.get(w, frozenset()) & head}
+        words = {w for w in words if verb == "ask" or NOUNS.get(w, frozenset()) & head}
     return _Wanted(
         verb=verb,
         classes=classes_of_verb | (frozenset({"send"}) if telling else frozenset()),
@@ -953,6 +990,10 @@ def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...
         classes.add("share")
     if classes >= {"add", "delete"}:
         classes -= {"add", "create", "update", "post"}  # `drop_course`
+    if "write" in read.verbs:
+        classes.add("update")  # `correct the typo in the file`
+    if classes & {"create", "add"}:  # `create_post`, `add_comment`
+        classes |= {c for n in read.objects for c in ACTION_NOUNS.get(n, ())} - {"update"}
     heads = _noun_classes(read.objects) or _noun_classes(read.verbs)  # `comment(post_id)`, `message_doctor(doctor)`
     if read.verbs:
         heads |= _noun_classes(v for v in read.verbs if v in TELLING)
@@ -965,10 +1006,12 @@ def _tool(name: str, description: str, effect: Effect, arguments: tuple[str, ...
         objects |= {"message"} if not objects - _PEOPLE else set()
     if len(objects) > 1 and not classes & _ABOUT_PEOPLE:
         objects = objects - _PEOPLE or objects
+    if objects & _MESSAGING and "create" in classes and effect is Effect.EGRESS:
+        classes.add("send")  # `compose_email(to)`
     words = frozenset((*read.objects, *read.places))
     near = frozenset(c for group in NEAR if group & objects for c in group)
     return _Tool(
-        verbs=frozenset(read.verbs),
+        verbs=frozenset(read.verbs or name_words(name.rpartition(".")[2])[:1]),  # `refer_patient`
         classes=frozenset(classes),
         objects=frozenset(objects),
         heads=frozenset(heads),
@@ -1010,9 +1053,9 @@ class LexicalPlanner:
             if found is None:  # an unknown verb that no object explains: nothing may be concluded
                 return Mandate(effects=dict.fromkeys((*effects, *fetches)), open=True, by="lexical")
             chosen |= dict.fromkeys(found)
-        asked = {c for w in read.wanted for c in w.classes}
+        asked = any("fetch" in w.classes and (not w.head or "page" in w.head) for w in read.wanted)
         for name, tool in fetches.items():
-            if read.pages or ("fetch" in asked and tool.objects & (read.nouns | {"page"})):
+            if read.pages or asked:
                 chosen[name] = None
         return Mandate(effects=chosen, by="lexical")
 
@@ -1034,10 +1077,13 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
         # A bill is paid by paying it or by sending money: people do not care which.
         return [n for n, t, does, fits in rated if does > 1 and (fits == 2 or (fits and not t.verbs & _CHANGES))]  # noqa: PLR2004
     if matches:
-        narrow = wanted.light or wanted.classes & {"delete", "update", "add", "invite"}
+        narrow = (wanted.light or wanted.classes & {"delete", "update", "add"}) and not wanted.classes & _SENDS
         if narrow and any(t.heads & wanted.head for _, t in matches):
             matches = [(n, t) for n, t in matches if t.heads & wanted.head or (t.words & wanted.words and not t.heads) or wanted.verb in t.verbs]
-        found = [n for n, _ in matches] + [n for n, t, does, _ in rated if does > 1 and not t.objects and not t.words]
+        found = [n for n, _ in matches] + [
+            n for n, t, does, _ in rated
+            if does > 1 and not t.objects and (not t.words or does == 3 or pole in t.poles)  # noqa: PLR2004
+        ]  # fmt: skip
         if wanted.classes & _OUT and "file" in wanted.head:  # a file is sent by mail or shared
             found += [n for n, t, _, fits in rated if fits == 2 and t.classes & _OUT - {"post"} and "file" in t.objects | t.given]  # noqa: PLR2004
         return found
@@ -1046,12 +1092,15 @@ def _choose(wanted: _Wanted, read: _Read, tools: Mapping[str, _Tool]) -> list[st
     if not (wanted.head | wanted.place) - _PEOPLE:  # it acts on nothing that we know, or on what was named before
         spends = bool(wanted.classes & {"pay", "buy", "refund"})
         likely = [(n, t, does) for n, t, does, _ in rated if does == 3 or spends or not t.classes & {"pay"}]  # noqa: PLR2004
-        around = [(n, does) for n, t, does in likely if does > 1 and t.objects & read.nouns]
-        if wanted.words & _PRONOUNS or not wanted.words:
+        around = [(n, does) for n, t, does in likely if does > 1 and t.objects & (read.nouns - _PEOPLE)]
+        if wanted.words & _PRONOUNS:
             if around:
-                return [n for n, does in around if does == 3] or [n for n, _ in around]  # noqa: PLR2004
+                same = [n for n, _, does in likely if does == 3]  # noqa: PLR2004
+                return [n for n, does in around if does == 3] or [n for n, _ in around] + same  # noqa: PLR2004
             likely = [(n, t, does) for n, t, does in likely if does > 1 or not t.classes & {"delete", "pay"}]
-        for least in (3, 1 if wanted.words & _PRONOUNS else 2, 1):
+        if wanted.classes & _SENDS:
+            likely = [(n, t, does) for n, t, does in likely if does > 1 or t.classes & _OUT]
+        for least in (3, 1 if wanted.words & _PRONOUNS or wanted.classes & _SENDS else 2, 1):
             if found := [n for n, _, does in likely if does >= least]:
                 return found + loose
         return None if rated or not wanted.light else []
@@ -1079,9 +1128,9 @@ def _does(wanted: _Wanted, tool: _Tool) -> int:
         return 0
     if (
         wanted.classes & tool.classes
-        or (wanted.classes & _SENDS and tool.classes & _SENDS)
+        or (wanted.classes & _SENDS and tool.classes & _SENDS and "share" not in tool.verbs)
         or (wanted.verb in tool.words and (tool.light or "create" in tool.classes))  # `refund order 3`: issue_refund
-        or ("book" in wanted.classes and "create" in tool.classes and tool.objects & _DATED)  # it stands in a calendar
+        or (wanted.classes & {"book", "invite"} and "create" in tool.classes and tool.objects & _DATED)  # it stands in a calendar
         or ("buy" in wanted.classes and "cart" in tool.objects and "add" in tool.verbs)
     ):
         return 2
@@ -1096,10 +1145,13 @@ def _fits(wanted: _Wanted, tool: _Tool) -> int:
         meant = meant - _PEOPLE | (wanted.head & _PEOPLE if wanted.classes & _ABOUT_PEOPLE else frozenset())
     if "reply" in wanted.classes & tool.classes and wanted.verb in TELLING:
         return 2
+    if wanted.verb == "invite" and tool.objects & _DATED:
+        return 2  # to whatever it is
     if tool.objects & meant or tool.words & wanted.words or wanted.verb in tool.words:
         return 2
     if wanted.classes & _OUT and tool.objects & _MESSAGING and not meant & (_MESSAGING | _FINANCE):
-        return 1  # a report is sent by mail, whatever else it could be sent by
+        # A report is sent by mail, whatever else it could be sent by.
+        return 2 if "send" in wanted.classes & tool.classes and (wanted.head | wanted.place) & _PEOPLE else 1
     if tool.given & meant:
         return 2 if wanted.verb in tool.verbs else 1
     return 1 if tool.near & meant else 0
