@@ -162,7 +162,7 @@ def _culprits(ledger: Ledger, argument: Argument, text: str) -> tuple[str, ...]:
         if not (ledger.user.actionable(kind, value) or ledger.own.actionable(kind, value))
         and (ledger.external or ledger.outside_actionable(kind, value))
     ]
-    if argument.role is Role.TITLE and (ledger.external or ledger.outside(argument.role, text)):
+    if argument.role is Role.TITLE and (ledger.external or ledger.holds(text)):
         found += new_words(text, ledger.user, ledger.own)
     return tuple(f for f in found if not ledger.endorsed(f, argument.role, argument.kind))
 

@@ -114,6 +114,7 @@ class Ledger:
         self._outside: list[Outside] = []
         self._outside_index = Known()
         self._outside_echoes: list[str] = []
+        self._outside_wholes: set[str] = set()
         self._spelt: list[
             tuple[str, str]
         ] = []  # of each, folded and squashed, once somebody asked where a value stands
@@ -432,11 +433,17 @@ class Ledger:
         for item in self._outside[self._indexed :]:
             self._outside_index.field(item.value, item.where)
             self._outside_echoes.append(squashed(item.value))
+            self._outside_wholes.add(squashed(item.value))
         self._indexed = len(self._outside)
         echo = squashed(value)
         if len(echo) >= ECHO and any(echo in e for e in self._outside_echoes):
             return True
         return self._outside_index.source(role, value) is not None or folded(value) in self._outside_index.names
+
+    def holds(self, text: str) -> bool:
+        """`text` is the whole of something external: what a reference that was passed on stands for."""
+        self.outside(Role.UNKNOWN, "")
+        return squashed(text) in self._outside_wholes
 
     def outside_actionable(self, kind: str, value: str) -> bool:
         """A link, address or account stands in something external that the run took in."""
