@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 
-from interlock.tools.kind import ScopeError
+from interlock.tools.kind import ScopeError, ToolFailed
 
 MAX_COUNT = 32
 MAX_SIZE = 8192  # characters of names and values together
@@ -60,7 +60,7 @@ def check_injected(given: Mapping[str, str]) -> dict[str, str]:
     """The same for headers that hold secrets: what is wrong with one is said without its value."""
     for name, value in given.items():
         if not _NAME.fullmatch(name) or not _VALUE.fullmatch(value) or value != value.strip():
-            raise ScopeError("an injected header cannot be sent as it is; look for a line end in the secret's source")
+            raise ToolFailed("a secret cannot be sent as a header", hint="look for a line end in the secret's source")
     return {name.lower(): value for name, value in given.items()}
 
 

@@ -6,8 +6,8 @@ differ by where it is asked, or because a resolver in between may rewrite it.
 
 from __future__ import annotations
 
-SUFFIXES = (
-    "localhost localdomain local internal intranet private corp home lan home.arpa svc onion "  # special use, or never delegated
+SUFFIXES = (  # special use, or never delegated
+    "localhost localdomain local internal intranet private corp home lan home.arpa svc onion "
     "cluster.local docker.internal in-addr.arpa ip6.arpa"
 ).split()
 EXACT = frozenset(

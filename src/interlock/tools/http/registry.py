@@ -1,7 +1,7 @@
 """Renews `registry.csv`: `python -m interlock.tools.http.registry IPV4.csv IPV6.csv > registry.csv`.
 
 The two arguments are the comma-separated files that IANA publishes beside its IPv4 and IPv6 special-purpose address
-registries. What those leave out (multicast, deprecated prefixes, the one block of IPv6 in global use) is added here, and
+registries. What those leave out (multicast, deprecated prefixes, the one block of IPv6 in use) is added here, and
 blocks that carry IPv4 addresses are marked, whatever the registry says of them: their packets end elsewhere.
 """
 

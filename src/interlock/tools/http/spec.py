@@ -6,7 +6,7 @@ Reading methods make one tool, every writing method its own: rules, roles and bu
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from interlock.kernel.spec import Argument, Effect, Returns, Role, ToolSpec
 from interlock.policy.errors import meant
@@ -14,7 +14,18 @@ from interlock.tools.http import names, url
 from interlock.tools.http.reach import METHODS, READING, Rule
 from interlock.tools.kind import Config, ConfigError, ScopeError
 
-_KEYS = {"kind", "description", "hosts", "any_public_host", "methods", "schemes", "ports", "redirects", "tunnel", "trusted"}
+_KEYS = {
+    "kind",
+    "description",
+    "hosts",
+    "any_public_host",
+    "methods",
+    "schemes",
+    "ports",
+    "redirects",
+    "tunnel",
+    "trusted",
+}
 _HOST_KEYS = {"host", "methods", "paths", "tunnel"}
 _MIN_WILDCARD = 2  # labels behind `*.`: nobody owns all of `*.org`
 
@@ -48,15 +59,7 @@ class Settings:
         return tuple(m for m in METHODS if any(m in rule.methods for rule in self.rules))
 
 
-_LIMITS: Mapping[str, tuple[float, float]] = {
-    "seconds": (0.1, 600),
-    "connect_seconds": (0.1, 60),
-    "resolve_seconds": (0.1, 60),
-    "max_bytes": (1, 100_000_000),
-    "max_request_bytes": (0, 100_000_000),
-    "max_headers": (1, 1000),
-    "connections": (1, 100),
-}
+_LIMITS = tuple(field.name for field in fields(Limits))
 
 
 def settings(config: Config) -> Settings:
@@ -65,7 +68,7 @@ def settings(config: Config) -> Settings:
     Raises:
         ConfigError: it cannot be what it says.
     """
-    _known(config, _KEYS | _LIMITS.keys(), ())
+    _known(config, _KEYS | set(_LIMITS), ())
     methods = _words(config, "methods", METHODS, READING, ())
     schemes = _words(config, "schemes", tuple(url.PORTS), ("https",), ())
     ports = _ports(config)
@@ -79,13 +82,12 @@ def settings(config: Config) -> Settings:
         rules.append(default)
     if not rules:
         raise ConfigError("no host is declared", path=("hosts",), hint="list `hosts`, or say `any_public_host: true`")
-    limits = Limits(**{key: _number(config, key, *bounds) for key, bounds in _LIMITS.items() if key in config})
     return Settings(
         rules=tuple(rules),
-        redirects=int(_number(config, "redirects", 0, 10)) if "redirects" in config else 0,
+        redirects=_whole(config, "redirects", 0, 0, 10),
         trusted=_switch(config, "trusted", ()),
         description=_text(config, "description", (), default=""),
-        limits=limits,
+        limits=_limits(config),
     )
 
 
@@ -93,7 +95,9 @@ def _rule(item: object, default: Rule, path: tuple[str, ...]) -> Rule:
     if isinstance(item, str):
         item = {"host": item}
     if not isinstance(item, Mapping):
-        raise ConfigError("a host is a name or has keys", path=path, hint="write `{host: api.example.com, methods: [GET]}`")
+        raise ConfigError(
+            "a host is a name or has keys", path=path, hint="write `{host: api.example.com, methods: [GET]}`"
+        )
     _known(item, _HOST_KEYS, path)
     host, schemes, ports = _host(_text(item, "host", path), default, (*path, "host"))
     return Rule(
@@ -135,7 +139,9 @@ def _paths(item: Mapping[str, object], path: tuple[str, ...]) -> tuple[str, ...]
         if not isinstance(prefix, str) or not prefix.startswith("/") or "?" in prefix or "#" in prefix:
             raise ConfigError(f"`{prefix}` is no path prefix", path=place, hint="write `/api/`")
         if url.clean_path(prefix) != prefix or ";" in prefix or "\\" in prefix:
-            raise ConfigError(f"`{prefix}` is not in its plain spelling", path=place, hint=f"write `{url.clean_path(prefix)}`")
+            raise ConfigError(
+                f"`{prefix}` is not in its plain spelling", path=place, hint=f"write `{url.clean_path(prefix)}`"
+            )
         found.append(prefix)
     return tuple(found)
 
@@ -156,7 +162,9 @@ def _words(
     given = config.get(key, tuple(default))
     place = (*path, key)
     if not isinstance(given, Sequence) or isinstance(given, str) or not given:
-        raise ConfigError(f"`{key}` is a list with at least one word", path=place, hint=f"use some of {', '.join(known)}")
+        raise ConfigError(
+            f"`{key}` is a list with at least one word", path=place, hint=f"use some of {', '.join(known)}"
+        )
     for word in given:
         if word not in known:
             raise ConfigError(f"`{word}` is not possible in `{key}`", path=place, hint=meant(str(word), known))
@@ -183,13 +191,32 @@ def _text(config: Mapping[str, object], key: str, path: tuple[str, ...], *, defa
     return value
 
 
-def _number(config: Config, key: str, low: float, high: float) -> int | float:
-    value = config[key]
-    whole = key in {"redirects", "connections"} or key.startswith("max_")
-    if isinstance(value, bool) or not isinstance(value, int | float) or (whole and not isinstance(value, int)):
-        raise ConfigError(f"`{key}` is a {'whole ' if whole else ''}number", path=(key,))
+def _limits(config: Config) -> Limits:
+    usual = Limits()
+    return Limits(
+        seconds=_number(config, "seconds", usual.seconds, 0.1, 600),
+        connect_seconds=_number(config, "connect_seconds", usual.connect_seconds, 0.1, 60),
+        resolve_seconds=_number(config, "resolve_seconds", usual.resolve_seconds, 0.1, 60),
+        max_bytes=_whole(config, "max_bytes", usual.max_bytes, 1, 100_000_000),
+        max_request_bytes=_whole(config, "max_request_bytes", usual.max_request_bytes, 0, 100_000_000),
+        max_headers=_whole(config, "max_headers", usual.max_headers, 1, 1000),
+        connections=_whole(config, "connections", usual.connections, 1, 100),
+    )
+
+
+def _number(config: Config, key: str, default: float, low: float, high: float) -> float:
+    value = config.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ConfigError(f"`{key}` is a number", path=(key,))
     if not low <= value <= high:
         raise ConfigError(f"`{key}` lies between {low} and {high}", path=(key,))
+    return value
+
+
+def _whole(config: Config, key: str, default: int, low: int, high: int) -> int:
+    value = _number(config, key, default, low, high)
+    if not isinstance(value, int):
+        raise ConfigError(f"`{key}` is a whole number", path=(key,))
     return value
 
 

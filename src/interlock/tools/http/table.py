@@ -9,11 +9,12 @@ address that no row covers is refused, so an empty table refuses all; a table th
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from types import MappingProxyType
 from typing import Literal, TypeAlias
 
 from interlock.tools.kind import ConfigError
@@ -24,6 +25,7 @@ Reachable: TypeAlias = Literal["True", "False", "Carried"]
 Judge: TypeAlias = Callable[[Address, int], str]  # why not to dial address and port; empty: it is public
 
 SOURCES = ("registry.csv", "extras.csv")  # a row of the second stands for one of the first with the same block
+_REACHABLE: Mapping[str, Reachable] = MappingProxyType({"True": "True", "False": "False", "Carried": "Carried"})
 _LOW32 = 0xFFFF_FFFF
 _ISATAP = {0x0000_5EFE, 0x0200_5EFE}  # upper half of an interface id (RFC 5214, 6.1)
 _TEREDO = IPv6Network("2001::/32")
@@ -88,27 +90,23 @@ def carried(address: IPv6Address, row: Row) -> tuple[IPv4Address, ...]:
     low = IPv4Address(number & _LOW32)
     match row.network:
         case network if network == _TEREDO:  # server, and the client's with every bit turned (RFC 4380, 4)
-            return IPv4Address(number >> 64 & _LOW32), IPv4Address(~number & _LOW32)
+            found = [IPv4Address(number >> 64 & _LOW32), IPv4Address(~number & _LOW32)]
         case network if network == _6TO4:
-            found = (IPv4Address(number >> 80 & _LOW32),)
-        case _ if row.reachable == "Carried":
-            found = (low,)
+            found = [IPv4Address(number >> 80 & _LOW32)]
         case _:
-            found = ()
-    return (*found, low) if number >> 32 & _LOW32 in _ISATAP else found
+            found = [low] if row.reachable == "Carried" else []
+    return (*found, low) if number >> 32 & _LOW32 in _ISATAP else tuple(found)
 
 
 def read(text: str) -> list[Row]:
     """The rows of one file of the snapshot.
 
     Raises:
-        ValueError: it is not one.
+        ValueError, KeyError: it is not one.
     """
     rows = []
     for line in csv.DictReader(text.splitlines(), strict=True):
-        if line["reachable"] not in {"True", "False", "Carried"}:
-            raise ValueError(f"`{line['block']}` is neither True nor False nor Carried")
-        reachable: Reachable = line["reachable"]  # type: ignore[assignment] - checked above
+        reachable = _REACHABLE[line["reachable"]]
         row = Row(network=ip_network(line["block"]), name=line["name"], source=line["source"], reachable=reachable)
         rows.append(row)
     return rows
