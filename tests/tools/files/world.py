@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from interlock.kernel.call import Call, Json
+from interlock.kernel.call import Call, Json, freeze
 from interlock.kernel.decision import Mint, Permit
 from interlock.kernel.errors import InterlockError
 from interlock.tools.files import Files
@@ -149,7 +149,7 @@ class World:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
         for name, target in LINKS.items():
-            os.symlink(target.format(root=world.root, outside=world.outside), world.root / name)
+            (world.root / name).symlink_to(target.format(root=world.root, outside=world.outside))
         (world.root / "hollow").mkdir()
         os.link(world.outside / "secret.txt", world.root / "hard.txt")
         os.mkfifo(world.root / "pipe")
@@ -174,7 +174,7 @@ def snapshot(folder: Path, *, without: Path | None = None) -> dict[str, tuple[ob
             continue
         state = path.lstat()
         kind = stat.S_IFMT(state.st_mode)
-        content = path.read_bytes() if kind == stat.S_IFREG else os.readlink(path) if kind == stat.S_IFLNK else b""
+        content = path.read_bytes() if kind == stat.S_IFREG else str(path.readlink()) if kind == stat.S_IFLNK else b""
         found[str(path)] = (oct(state.st_mode), content)
     return found
 
@@ -187,14 +187,17 @@ class Tool:
     def call(self, operation: str, /, **arguments: Json) -> Json:
         """Validate, scope, decide, perform; raises what refuses."""
         op = next(o for o in self.opened.operations if o.spec.name in {operation, f"docs_{operation}"})
-        valid = op.validate(dict(arguments))
+        valid = freeze(op.validate(dict(arguments)))
+        assert isinstance(valid, Mapping)
         call = Call(tool=op.spec.name, arguments=valid, agent="a", principal="p", run="r")
         op.scope(call)
         return op.perform(MINT.permit(call.digest, os.urandom(8).hex(), approved=False), call)
 
     def scoped(self, operation: str, /, **arguments: Json) -> str:
         op = next(o for o in self.opened.operations if o.spec.name in {operation, f"docs_{operation}"})
-        return op.scope(Call(tool=op.spec.name, arguments=arguments, agent="a", principal="p", run="r")).id
+        frozen = freeze(arguments)
+        assert isinstance(frozen, Mapping)
+        return op.scope(Call(tool=op.spec.name, arguments=frozen, agent="a", principal="p", run="r")).id
 
     def refuses(self, operation: str, /, **arguments: Json) -> str:
         """The refusal's text; fails if there is none."""

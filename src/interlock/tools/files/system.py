@@ -11,6 +11,7 @@ import errno
 import os
 import platform
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeAlias
 
 Openat2: TypeAlias = Callable[[int, bytes, int], int]  # folder, path, flags → descriptor
@@ -65,7 +66,12 @@ def rename_new(old: tuple[int, bytes], new: tuple[int, bytes], *, folder: bool) 
             raise OSError(code, os.strerror(code))
     if folder:  # a folder may only replace an empty one: `mkdir` claims the name
         os.mkdir(new[1], dir_fd=new[0])
-        os.rename(old[1], new[1], src_dir_fd=old[0], dst_dir_fd=new[0])
+        try:
+            os.rename(old[1], new[1], src_dir_fd=old[0], dst_dir_fd=new[0])
+        except OSError:
+            with suppress(OSError):
+                os.rmdir(new[1], dir_fd=new[0])
+            raise
     else:
         os.link(old[1], new[1], src_dir_fd=old[0], dst_dir_fd=new[0], follow_symlinks=False)
         os.unlink(old[1], dir_fd=old[0])
