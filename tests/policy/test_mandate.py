@@ -140,13 +140,14 @@ def test_the_description_speaks_for_a_tool_whose_name_says_nothing() -> None:
 def test_planning_two_kilobytes_over_a_hundred_tools_is_quick() -> None:
     words = (" ".join(c["text"] for c in CORPUS["case"] if c["kind"] == "request"))[:2048]
     assert len(words) == 2048
-    assert len(ALL) > 100
+    tools = ALL[:100]
+    assert len(tools) == 100
     planner = LexicalPlanner()
-    planner.plan(words, ALL)
+    planner.plan(words, tools)
     spent = []
     for _ in range(5):
         start = time.perf_counter()
-        planner.plan(words, ALL)
+        planner.plan(words, tools)
         spent.append(time.perf_counter() - start)
     assert min(spent) < 0.02  # seconds; measured far below, the machine that runs this is not known
 

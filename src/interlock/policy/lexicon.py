@@ -26,6 +26,13 @@ class Verb(NamedTuple):
 
 
 # Joined words (`set_up`) are phrasal verbs, see PHRASAL.
+
+
+def word_set(text: str) -> frozenset[str]:
+    """The words of `text`."""
+    return frozenset(text.split())
+
+
 _CLASSES = {
     "read": "get list search read find show check count lookup look_up look view query describe retrieve summarise "
     "summarize compare explain tell_me see identify determine calculate compute analyse analyze review inspect lookup "
@@ -95,6 +102,65 @@ _CLASSES = {
     "light": "make do place issue process initiate perform arrange complete put leave shoot give have take run "
     "kick_off need want conduct carry_out throw grant raise hand_in",
 }
+
+POLES: Mapping[str, tuple[str, int]] = {
+    verb: (axis, sign)
+    for axis, plus, minus in (
+        ("power", "turn_on switch_on enable activate start play resume put_on unmute",
+         "turn_off switch_off shut_off disable deactivate stop pause shut_down mute cut_off kill cut"),
+        ("door", "lock close shut", "unlock open"),
+        ("alarm", "arm", "disarm"),
+        ("answer", "approve accept grant agree confirm okay ok sign_off allow authorize authorise endorse",
+         "reject decline deny refuse turn_down veto dismiss"),
+        ("follow", "follow subscribe like", "unfollow unsubscribe unlike"),
+        ("block", "block ban freeze", "unblock unban unfreeze"),
+        ("presence", "add invite create book reserve", "remove kick delete cancel call_off scrap kick_out uninvite terminate"),
+        ("share", "share publish", "unshare unpublish revoke"),
+    )
+    for verbs, sign in ((plus, 1), (minus, -1))
+    for verb in verbs.split()
+}  # fmt: skip
+
+# What a request of one class also needs tools of another class for; only where the object fits.
+ALSO: Mapping[str, frozenset[str]] = {
+    "send": word_set("reply forward post share pay refund invite upload respond request"),
+    "reply": word_set("send post"),
+    "forward": word_set("send share"),
+    "create": word_set("add book post send share upload request update execute like"),
+    "add": word_set("update share invite book create post"),
+    "update": word_set("add create control auth pay share request respond"),
+    "delete": word_set("update control respond"),
+    "share": word_set("send invite post upload update"),
+    "invite": word_set("share add create update send book"),
+    "pay": word_set("create update book request refund"),
+    "buy": word_set("pay add book create request"),
+    "refund": word_set("pay request"),
+    "book": word_set("create buy add request invite"),
+    "post": word_set("send create upload share add"),
+    "upload": word_set("post create share send add"),
+    "execute": word_set("control create update post"),
+    "control": word_set("update execute delete"),
+    "auth": word_set("update create"),
+    "respond": word_set("update send"),
+    "like": word_set("post create"),
+    "request": word_set("create book send buy"),
+}
+# Verbs that do one particular thing. A wish for one of them opens no tool for another, and no tool for one of them is
+# opened by a wish that merely resembles it.
+PARTICULAR: Mapping[str, int] = {
+    verb: n
+    for n, verbs in enumerate(
+        (
+            "restart reboot bounce cycle relaunch", "deploy ship release roll_out redeploy launch promote",
+            "rollback roll_back revert undo restore back_out", "scale scale_up scale_down resize bump",
+            "run execute invoke trigger eval rerun", "escalate", "archive", "export download back_up backup",
+            "reschedule postpone move rename delay push_back bring_forward put_off shift rebook shorten extend",
+            "rotate renew", "merge", "close resolve finish complete close_down",
+            "kick ban kick_out", "return send_back", "assign reassign", "copy duplicate clone", "zip zip_up compress pack", "import", "snooze", "migrate",
+        )
+    )
+    for verb in verbs.split()
+}  # fmt: skip
 
 # Also common nouns or adjectives, beside those in `_NOUNS`.
 _ALSO_NOUNS = frozenset(
