@@ -151,7 +151,8 @@ class World:
         for name, target in LINKS.items():
             (world.root / name).symlink_to(target.format(root=world.root, outside=world.outside))
         (world.root / "hollow").mkdir()
-        os.link(world.outside / "secret.txt", world.root / "hard.txt")
+        (world.outside / "twin.txt").write_text(CANARY)  # not the target of the links: they must be refused as links
+        os.link(world.outside / "twin.txt", world.root / "hard.txt")
         os.mkfifo(world.root / "pipe")
         with socket.socket(socket.AF_UNIX) as listener:
             here = os.open(world.root, os.O_RDONLY)

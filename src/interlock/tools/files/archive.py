@@ -106,7 +106,11 @@ class _Meter:
     def content(self, read: Callable[[int], bytes]) -> Iterator[bytes]:
         """What `read` gives, in pieces, up to the limits of one file and of all."""
         size = 0
-        while piece := read(CHUNK):
+        while True:
+            with _plainly():
+                piece = read(CHUNK)
+            if not piece:
+                return
             size += len(piece)
             self._size += len(piece)
             if size > self.limits.file_bytes:

@@ -34,7 +34,8 @@ def prove(resolver: Resolver, *, openat2: system.Openat2, walks: Callable[[], bo
         (inside / "link").symlink_to(outside / "canary")
         (inside / "folder-link").symlink_to("../outside")
         (inside / "magic").symlink_to("/proc/self/root" + str(outside / "canary"))
-        os.link(outside / "canary", inside / "hard")
+        (outside / "twin").write_text(canary)  # of its own: a second name alone would have the links refused
+        os.link(outside / "twin", inside / "hard")
         os.mkfifo(inside / "pipe")
         root = Root(os.open(inside, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC), resolver, follow=False)
         kernel: Layer = "kernel" if resolver.name == "openat2" else "gate"
@@ -80,7 +81,11 @@ def _attempt(root: Root, text: str) -> tuple[str, str]:
         with root.file(Path(steps=steps, parts=steps, folder=False)) as (fd, _):
             return os.read(fd, 64).decode(errors="replace"), ""
     except (OSError, ToolFailed) as error:
-        return "", type(error).__name__
+        return "", _reason(error)
+
+
+def _reason(error: OSError | ToolFailed) -> str:
+    return error.strerror or "refused" if isinstance(error, OSError) else str(error)
 
 
 def _reads(root: Root, text: str, content: str) -> Proof:
@@ -108,7 +113,7 @@ def _writes(root: Root, layer: Layer, outside: Folder) -> Proof:
             os.write(fd, b"planted")
         refusal = ""
     except (OSError, ToolFailed) as error:
-        refusal = type(error).__name__
+        refusal = _reason(error)
     planted = (outside / "planted").exists()
     evidence = f"refused ({refusal})" if refusal else "written"
     return Proof(layer=layer, claim="nothing is written through a link", held=not planted, evidence=evidence)
