@@ -88,7 +88,9 @@ class Table:
     object: str = ""
     id: tuple[str, ...] = ()
     roles: Mapping[str, Role] = field(default_factory=dict)
-    fixed: Mapping[str, Scalar] = field(default_factory=dict)  # what an insert always sets; `principal` is the principal
+    fixed: Mapping[str, Scalar] = field(
+        default_factory=dict
+    )  # what an insert always sets; `principal` is the principal
 
     def condition(self, principal: str) -> str:
         """`rows` as SQL, with the SQL expression `principal` for the word."""

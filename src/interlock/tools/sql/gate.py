@@ -12,15 +12,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
-from typing import TYPE_CHECKING, TypeAlias
+from typing import Any, TypeAlias
 
 from interlock.tools.kind import ConfigError, ScopeError
 from interlock.tools.sql.entry import Entry, Operation
 from interlock.tools.sql.functions import GROWING, POSTGRESQL, REFUSED_TYPES
 
-if TYPE_CHECKING:
-    from pglast.ast import Node
-
+Node: TypeAlias = Any  # pglast's: which attributes a node has depends on its kind
 MAX_TOKENS = 2_500  # the parser recurses in C; its own limits lie above this
 MAX_DEPTH = 150  # of nodes; a chain of `||` or `+` is as deep as it is long
 MAX_GROWTH = 10_000  # characters that one call of a growing function may make
@@ -60,7 +58,14 @@ _SAMPLES = frozenset("system bernoulli".split())
 _GIVEN = frozenset(
     "?column? key value ordinality case coalesce greatest least nullif exists array row excluded grouping".split()
 ) | frozenset(f"column{i}" for i in range(1, 33))
-_WHO = ("SVFOP_CURRENT_ROLE", "SVFOP_CURRENT_USER", "SVFOP_USER", "SVFOP_SESSION", "SVFOP_CURRENT_CAT", "SVFOP_CURRENT_SCH")
+_WHO = (
+    "SVFOP_CURRENT_ROLE",
+    "SVFOP_CURRENT_USER",
+    "SVFOP_USER",
+    "SVFOP_SESSION",
+    "SVFOP_CURRENT_CAT",
+    "SVFOP_CURRENT_SCH",
+)
 _EXPLAIN = frozenset("analyze verbose costs buffers timing summary format settings generic_plan wal memory".split())
 
 Scope: TypeAlias = frozenset[str]

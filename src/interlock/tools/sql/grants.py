@@ -40,9 +40,7 @@ def mark(table: Table) -> str:
 
 def fingerprint(polrelid: str = "polrelid") -> str:
     """SQL for the digest of a policy's expressions as the database holds them; `search_path` is `pg_catalog`."""
-    return (
-        f"md5(coalesce(pg_get_expr(polqual, {polrelid}), '') || '|' || coalesce(pg_get_expr(polwithcheck, {polrelid}), ''))"
-    )
+    return f"md5(coalesce(pg_get_expr(polqual, {polrelid}), '') || '|' || coalesce(pg_get_expr(polwithcheck, {polrelid}), ''))"
 
 
 def grants(entry: Entry) -> str:

@@ -107,7 +107,9 @@ def inspect(conn: Connection[Any], entry: Entry) -> Iterator[Surplus]:
     for (word,) in ask(_ATTRIBUTES):
         yield Surplus(claim="no attribute", found=f"the role is {word}", remedy=f"ALTER ROLE {me} NO{word}")
     for (word,) in ask(_MEMBERSHIPS):
-        yield Surplus(claim="no membership", found=f"it is a member of `{word}`", remedy=f"REVOKE {ident(word)} FROM {me}")
+        yield Surplus(
+            claim="no membership", found=f"it is a member of `{word}`", remedy=f"REVOKE {ident(word)} FROM {me}"
+        )
     for (thing,) in ask(_OWNED):
         yield Surplus(claim="owns nothing", found=f"it owns {thing}", remedy=f"REASSIGN OWNED BY {me} TO another_role")
     for (thing,) in ask(_CREATES):
@@ -119,7 +121,9 @@ def inspect(conn: Connection[Any], entry: Entry) -> Iterator[Surplus]:
         )
     yield from _relations(ask, entry, me)
     for (name,) in ask(_SECRET_CATALOGS):
-        yield Surplus(claim="no secret catalog", found=f"it reads `{name}`", remedy=f"REVOKE ALL ON {name} FROM {me}, PUBLIC")
+        yield Surplus(
+            claim="no secret catalog", found=f"it reads `{name}`", remedy=f"REVOKE ALL ON {name} FROM {me}, PUBLIC"
+        )
     for (name,) in ask(_DEFINERS):
         yield Surplus(
             claim="no definer's rights",
@@ -264,7 +268,9 @@ def attempt(database: Database) -> Iterator[Proof]:
             [name, list(first.columns)],
         ).fetchall()
     tries += [(f"not the table {t}", f"SELECT 1 FROM {t} LIMIT 1", True) for (t,) in other]
-    tries += [(f"not the column {c} of `{first.name}`", f"SELECT {ident(c)} FROM {name} LIMIT 1", True) for (c,) in columns]
+    tries += [
+        (f"not the column {c} of `{first.name}`", f"SELECT {ident(c)} FROM {name} LIMIT 1", True) for (c,) in columns
+    ]
     for claim, sql, write in tries:
         yield _tried(database, claim, sql, write=write)
     if entry.bound:
@@ -340,5 +346,3 @@ def check(database: Database) -> None:
             path=("dsn",),
             hint="interlock sql grants --apply, or a role of its own for the agent",
         )
-
-

@@ -60,7 +60,7 @@ class Database:
     """Where the sessions of an entry come from."""
 
     def __init__(self, entry: Entry, dsn: str, secret: bytes | None) -> None:
-        self.entry, self._dsn, self._secret = entry, dsn, secret
+        self.entry, self._dsn, self.secret = entry, dsn, secret
 
     def __repr__(self) -> str:
         return f"Database({self.entry.name!r})"
@@ -137,17 +137,17 @@ class Database:
             "intervalstyle": "iso_8601",
             "bytea_output": "hex",
         }
-        if self._secret is not None:
+        if self.secret is not None:
             if "\0" in principal:
                 raise ToolFailed("the principal holds a NUL, which PostgreSQL cannot")
             row = conn.execute(proof.MOMENT, binary=True).fetchone()
             moment = "" if row is None else row[0]
             settings["interlock.principal"] = principal
-            settings["interlock.proof"] = proof.proof(self._secret, moment, principal)
+            settings["interlock.proof"] = proof.proof(self.secret, moment, principal)
         pairs = [text for pair in settings.items() for text in pair]
         calls = ", ".join(f"set_config(${2 * i + 1}, ${2 * i + 2}, true)" for i in range(len(settings)))
         conn.execute(f"SELECT {calls}", pairs)
-        if self._secret is not None:
+        if self.secret is not None:
             row = conn.execute("SELECT interlock.principal()", binary=True).fetchone()
             if row is None or row[0] != principal:  # another key in the database, a pooler between the statements
                 raise ToolFailed(
@@ -165,7 +165,9 @@ class Database:
                 ours.shutdown(socket.SHUT_RDWR)
 
 
-def run(conn: Connection[Any], statement: gate.Statement, values: Sequence[str | None], entry: Entry, most: int) -> Rows:
+def run(
+    conn: Connection[Any], statement: gate.Statement, values: Sequence[str | None], entry: Entry, most: int
+) -> Rows:
     """What `statement` gives with `values`, at most `most` rows and the entry's bytes."""
     if statement.explain:
         cursor = conn.execute(statement.sql, values, binary=False) if values else _extended(conn, statement.sql)

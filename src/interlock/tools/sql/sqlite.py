@@ -268,9 +268,7 @@ class Guarded:
         """How many rows `sql`, a statement of the tool itself, changed."""
         changed = self.conn.execute(sql, values).rowcount
         if changed > self.entry.limits.write_rows:
-            raise ToolFailed(
-                f"the statement would change {changed} rows, more than {self.entry.limits.write_rows}"
-            )
+            raise ToolFailed(f"the statement would change {changed} rows, more than {self.entry.limits.write_rows}")
         return Rows(rows=[], changed=changed)
 
     def said(self, error: Exception) -> ScopeError | ToolFailed:
