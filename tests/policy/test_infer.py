@@ -147,6 +147,91 @@ def test_only_what_the_service_sets_is_own(name: str, description: str, own: set
     assert not external & fields
 
 
+@pytest.mark.parametrize(
+    ("name", "description", "arguments", "effect", "roles", "external", "own"),
+    [
+        ("fetch_inbox", "Returns recent mails.", "count:integer", "read", "count=amount|option", "subject body from sender", "id"),
+        ("getMessage", "", "messageId", "read", "messageId=id:message", "text from sender", "id createdAt"),
+        ("gmail.users.messages.get", "", "id", "read", "id=id:message|id:email", "snippet payload from", "id"),
+        ("list_events_v2", "", "from_date to_date", "read", "from_date=time to_date=time", "title description attendees organizer", "id"),
+        ("message_delete", "", "uid", "destroy", "uid=id:message", "", ""),
+        ("reactToMessage", "", "message_id emoji", "egress", "message_id=id:message", "", ""),
+        ("createCalendarEvent", "", "summary start end attendees:array", "egress", "summary=title attendees=recipient start=time", "", ""),
+        ("upload_document", "", "fileName content", "egress", "fileName=title", "", ""),
+        ("transfer_ownership", "", "file_id owner_email", "egress", "owner_email=recipient file_id=id:file", "", ""),
+        ("addWatcher", "", "issueKey username", "egress|write", "username=recipient|entity|unknown", "", ""),
+        ("set_forwarding", "Forward incoming mail to another address.", "to_addresses:array", "egress", "to_addresses=recipient", "", ""),
+        ("profile", "Returns the user's own profile.", "", "read", "", "", "*"),
+        ("whoami", "", "", "read", "", "", "*"),
+        ("contacts", "Search contacts by name.", "query", "read", "query=text", "", "*"),
+        ("wiki_page", "Fetches a wiki page.", "page_id", "read", "page_id=id:page", "content title author", "id"),
+        ("news_feed", "", "", "read|egress", "", "headline text", ""),
+        ("scrape", "", "target_url", "fetch", "target_url=url", "content", ""),
+        ("web.search", "", "q", "read|fetch", "q=text", "snippet title url", ""),
+        ("read_pdf", "", "url", "fetch", "url=url", "text content", ""),
+        ("http_request", "Make an HTTP request.", "method url body", "egress|fetch", "url=url body=text|unknown", "", ""),
+        ("kb_lookup", "Look up an article in the knowledge base.", "term", "read", "", "content body", ""),
+        ("customer", "", "customer_id", "egress|read", "customer_id=id:customer", "", ""),
+        ("order_lookup", "", "order_no", "read", "order_no=id:order|entity", "", ""),
+        ("refund", "Refunds an order.", "order_id amount", "spend", "order_id=id:order amount=amount", "", ""),
+        ("charge_card", "", "card_id amount", "spend", "card_id=id:card amount=amount", "", ""),
+        ("update_direct_debit", "", "mandate_id new_amount", "spend", "new_amount=amount", "", ""),
+        ("set_payee", "", "iban name", "spend|egress|write", "iban=account", "", ""),
+        ("wallet_send", "", "address amount", "spend", "address=account amount=amount", "", ""),
+        ("invoice_create", "", "customer_id lines:array", "write|spend|egress", "customer_id=id:customer", "", ""),
+        ("chmod", "", "path mode", "egress|destroy|write", "path=path", "", ""),
+        ("rm", "", "path", "destroy|egress", "path=path", "", ""),
+        ("touch_file", "", "path", "write|egress", "path=path", "", ""),
+        ("overwrite_file", "", "path content", "write|destroy", "path=path content=text", "", ""),
+        ("truncate_table", "", "table", "destroy", "table=entity|unknown", "", ""),
+        ("exec_sql", "", "statement", "egress", "statement=command|text|unknown", "", ""),
+        ("runPython", "", "code", "egress", "code=command", "", ""),
+        ("set_env_var", "", "name value", "write|egress", "", "", ""),
+        ("rotate_secret", "", "secret_name", "write|destroy", "", "", ""),
+        ("disable_2fa", "", "user_id", "destroy", "user_id=id:user", "", ""),
+        ("login", "", "username password", "write|egress", "password=credential", "", ""),
+        ("get_secret", "", "name", "read", "name=entity", "", ""),
+        ("book_table", "", "restaurant time party_size:integer", "egress", "time=time party_size=amount|option|unknown", "", ""),
+        ("hotel_availability", "", "hotel checkin_date checkout_date", "read", "checkin_date=time checkout_date=time", "", "*"),
+        ("getReviews", "", "hotel_id", "read", "hotel_id=id:hotel", "text comment", "id"),
+        ("get_flight_info", "", "origin destination", "read", "origin=entity destination=entity", "", ""),
+        ("post_tweet", "", "text", "egress", "text=text", "", ""),
+        ("like", "Like a post.", "post_id", "egress", "post_id=id:post", "", ""),
+        ("getFollowers", "", "user_id", "read", "user_id=id:user", "bio", "id"),
+        ("dm", "Send a direct message.", "handle text", "egress", "handle=recipient|entity|unknown text=text", "", ""),
+        ("notify_slack", "", "channel message", "egress", "channel=entity|recipient message=text", "", ""),
+        ("create_webhook", "", "callback_url events:array", "egress", "callback_url=url", "", ""),
+        ("deploy_app", "", "app version", "egress", "", "", ""),
+        ("list_directory", "", "path", "read", "path=path", "content", ""),
+        ("read_file_chunk", "", "file_path offset:integer", "read", "file_path=path offset=option|amount", "content text", ""),
+        ("get_ticket_comments", "", "ticket_id", "read", "ticket_id=id:ticket", "text author body", "id"),
+        ("fetch_transactions", "", "n:integer", "read", "n=option|amount", "subject reference description", "id amount_total|id"),
+        ("get_schedule", "", "day", "read", "day=time", "title description", ""),
+        ("sensor_readings", "", "sensor_id", "read", "sensor_id=id:sensor", "", ""),
+        ("thermostat_set", "", "celsius:number", "write", "celsius=amount|unknown|option", "", ""),
+        ("unlock", "Unlocks the front door.", "door code", "destroy|write", "code=credential|unknown", "", ""),
+    ],
+)  # fmt: skip
+def test_tools_in_other_people_s_styles(
+    name: str, description: str, arguments: str, effect: str, roles: str, external: str, own: str
+) -> None:
+    """Sixty tools, written before the rules were tuned to them: 48 were right at first sight. `|`: both are safe."""
+    properties: dict[str, object] = {}
+    for argument in arguments.split():
+        path, _, of = argument.partition(":")
+        properties[path] = {"type": "array", "items": {"type": "string"}} if of == "array" else {"type": of or "string"}
+    found = infer_spec(name, description, {"type": "object", "properties": properties})
+    assert found.effect in effect.split("|")
+    for role in roles.split():
+        path, _, wanted = role.partition("=")
+        is_ = found.argument(path)
+        assert (f"{is_.role}:{is_.kind}" if is_.kind else is_.role) in wanted.split("|")
+    fields = set(found.returns.own)
+    if external:
+        assert not fields & {*external.split(), "*"}
+    assert {f.rpartition("|")[2] for f in own.split()} <= fields
+
+
 def test_presumed_fields_are_own_under_tight_labels_only() -> None:
     found = infer("list_emails", "", {})
     assert "sender" in found.presumed

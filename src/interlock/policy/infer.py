@@ -85,7 +85,7 @@ _EFFECT_OF_VERB: Mapping[str, Effect] = dict.fromkeys(
 _ALSO_NOT_MONEY = frozenset({"transfer", "charge", "sell", "trade", "deposit", "wire", "credit", "redeem", "bid"})
 _MONEY = frozenset({"money", "payment", "bill", "balance", "refund", "card"})
 _MONEY_WORDS = frozenset(  # of `_MONEY`, those that are never about something else; `rate`, `note`, `card` are
-    "money fund payment transaction transfer standing_order direct_debit payout invoice bill rent iban cash refund "
+    "money wallet fund payment transaction transfer standing_order direct_debit payout invoice bill rent iban cash refund "
     "scheduled_transaction scheduled_payment withdrawal deposit remittance wire usd eur donation balance".split()
 )
 _CREDENTIALS = frozenset({"password", "key", "pin"})
@@ -94,7 +94,10 @@ _GROUPS = frozenset({"channel", "team", "permission", "event", "repository", "li
 _TELL_ALL = frozenset({"permission"})  # who may see or do something is told to others by changing it
 _READ_NOUNS = frozenset(
     "history status info information detail details summary count balance statistics stats weather forecast time date "
-    "profile availability price prices menu hours metadata schema version health overview directory catalog".split()
+    "profile availability price prices menu hours metadata schema version health overview directory catalog reading readings metrics measurements".split()
+)
+_RETURNS = re.compile(
+    r"returns\b(?!.*\b(?:orders?|items?|products?|purchases?|goods|parcels?|money|payments?)\b)", re.IGNORECASE
 )
 _COUNTED = frozenset("history count statistics stats".split())
 _PREPOSITIONS = frozenset("to from in into on onto by of for with at as via and or per between".split())
@@ -177,9 +180,12 @@ def read_name(name: str, description: str = "") -> Words:
             objects, _ = _nouns(earlier, ())
     many = any(singular(w) != w for w in segment)
     said = _described(description)
+    if said[:1] == ("return",) and "return" not in verbs and _RETURNS.match(description.strip()):
+        said = ("get", *said[1:])  # what docstrings say of functions, unless it is goods that go back
     certain = tuple(v for v in verbs if v not in AMBIGUOUS or _imperative(v, segment, said))
     # `order_history` is read; `order` alone, with nothing said of it, may well order.
     last = verbs if not segment or segment[-1] not in _READ_NOUNS else ()
+    last = tuple(v for v in last if v in {segment[0], "list"} or v not in NOUNS)  # a `news_feed` feeds nobody
     for group, source in ((certain, "name"), (said, "description"), (last, "name")):
         if group:
             lead = tuple(dict.fromkeys(group))
@@ -231,9 +237,12 @@ def _verbs(segment: Sequence[str]) -> tuple[str, ...]:
 
 def _imperative(verb: str, segment: Sequence[str], said: tuple[str, ...]) -> bool:
     """An ambiguous verb that leads a name with an object is meant as a verb, unless the description only reads."""
-    counted = segment[-1] in (_COUNTED if CLASSES[verb] & {"send", "post"} else _READ_NOUNS) and verb in NOUNS
-    if segment[0] != verb or len(segment) == 1 or counted:
-        return verb in said  # `order_history` is read, `update_profile` and `post_status` are not
+    if segment[0] != verb or len(segment) == 1:
+        return verb in said
+    # `order_history` is read, `update_profile` and `post_status` are not.
+    counted = _COUNTED if CLASSES[verb] & {"send", "post"} else _READ_NOUNS
+    if segment[-1] in counted and verb in NOUNS and verb != "list":
+        return verb in said
     reads = bool(said) and all(_effect(v, ()) is Effect.READ for v in said)
     return not reads or _effect(verb, ()) in {Effect.READ, Effect.FETCH}
 
@@ -518,14 +527,15 @@ def _role(leaf: _Leaf, effect: Effect, words: Words, kind: str) -> tuple[Role, s
         return (Role.UNKNOWN if has & _OPENING else Role.OPTION), ""
     if first in {"max", "min", "num", "n", "limit", "include", "exclude", "is", "has", "total_count"} or name == "n":
         return Role.OPTION, ""
-    if last in {"id", "uuid", "guid", "ids"}:
+    if last in {"id", "uuid", "guid", "ids", "uid"}:
         return _id(parts[:-1], kind, effect)
     if {"api", "key"} <= has or {"access", "key"} <= has or {"private", "key"} <= has or has & _CREDENTIAL:
         return Role.CREDENTIAL, ""
     if has & {"key", "credential"} and has & {"api_key", "access_key", "ssh_key"}:
         return Role.CREDENTIAL, ""
     if has & {"api_key", "access_key", "ssh_key", "security_code", "verification_code"} or (
-        last == "code" and (first in {"verification", "security", "auth", "access"} or "disarm" in words.verbs)
+        last == "code"
+        and (first in {"verification", "security", "auth", "access"} or set(words.verbs) & {"arm", "disarm", "unlock"})
     ):
         return Role.CREDENTIAL, ""
     if has & _ACCOUNT or (
@@ -534,6 +544,10 @@ def _role(leaf: _Leaf, effect: Effect, words: Words, kind: str) -> tuple[Role, s
         return Role.ACCOUNT, ""
     if name in {"card_number", "bank_account", "bank_account_number", "credit_card", "debit_card"}:
         return Role.ACCOUNT, ""
+    if last == "address" and {"wallet", "crypto", "bitcoin", "coin"} & {*words.objects, *words.places}:
+        return Role.ACCOUNT, ""
+    if last == "summary" and kind == "event":
+        return Role.TITLE, ""
     if last == "account":
         money = effect is Effect.SPEND or _MONEY_WORDS & set(words.objects)
         return (Role.ACCOUNT if money else Role.ENTITY), ""
@@ -588,6 +602,8 @@ def _role(leaf: _Leaf, effect: Effect, words: Words, kind: str) -> tuple[Role, s
         return Role.RECIPIENT, ""
     if leaf.types and "object" in leaf.types:
         return Role.UNKNOWN, ""
+    if integer and NOUNS.get(last, frozenset()) & {"thermostat", "money", "payment", "discount"}:
+        return Role.AMOUNT, ""
     if integer and (last in NOUNS or last == kind):
         return Role.ID, kind_of(last)
     if not integer and (last in NOUNS or last in {"name", "username", "city", "country", "company", "origin", "destination",
@@ -679,6 +695,12 @@ _SECRETIVE = re.compile(
 )
 
 
+def _camel(name: str) -> str:
+    """`created_at` as other services spell it: `createdAt`."""
+    first, *rest = name.rstrip("_").split("_")
+    return first + "".join(w.capitalize() for w in rest)
+
+
 def _kind(words: Words) -> str:
     """The kind of object a tool is about: the last noun that is acted on, `email` in `search_unread_emails`."""
     for group in (words.objects, words.places):
@@ -696,7 +718,7 @@ def _returns(words: Words, description: str, effect: Effect, kind: str) -> tuple
     secret = effect in {Effect.READ, Effect.FETCH} and bool(
         _SECRETIVE.search(f"{' '.join(nouns).replace('_', ' ')} {description}".lower())
     )
-    ids = ("id", "id_", "uuid", f"{kind}_id") if kind else ("id", "id_", "uuid")
+    ids = ("id", "id_", "uuid", f"{kind}_id", _camel(f"{kind}_id")) if kind else ("id", "id_", "uuid")
     if effect is Effect.READ and _self_describing(words):
         return Returns(object=kind, id=ids, own=("*",), confidential=secret), ()
     listing = effect is Effect.READ and words.many and bool(set(words.verbs) & _LISTED) and not set(nouns) & _FREE_TEXT
@@ -705,12 +727,12 @@ def _returns(words: Words, description: str, effect: Effect, kind: str) -> tuple
             object=kind,
             id=ids,
             names=_NAMES.get(kind, ()),
-            own=tuple(dict.fromkeys((*ids, *_OWN))),
+            own=tuple(dict.fromkeys((*ids, *_OWN, *map(_camel, _OWN)))),
             # One plain identifier carries no sentence: names in a listing, the answer of a lookup.
             typed=(".",) if listing else (),
             confidential=secret,
         ),
-        _PRESUMED if kind else (),
+        tuple(dict.fromkeys((*_PRESUMED, *map(_camel, _PRESUMED)))) if kind else (),
     )
 
 
@@ -721,7 +743,7 @@ def _self_describing(words: Words) -> bool:
     nouns = {singular(n) for n in (*words.objects, *words.places)}
     if nouns & _FREE_TEXT:
         return False
-    if "whoami" in nouns or (len(nouns) == 1 and nouns <= _CURRENT):
+    if "whoami" in {*nouns, *words.verbs} or (len(nouns) == 1 and nouns <= _CURRENT and "list" not in words.verbs):
         return True
     return (
         bool(nouns & _OWN_WORDS) or nouns >= {"account", "detail"} or nouns >= {"user", "detail"} or "address" in nouns

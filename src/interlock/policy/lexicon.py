@@ -247,7 +247,7 @@ _NOUNS = {
     "image video note agenda draft template report summary minutes backup text_file csv log archive memo paper "
     "contract wiki text_document recording scan deck slides",
     "note": "note memo minutes journal diary jotting",
-    "money": "money dollar euro pound cash fund amount usd eur gbp chf yen buck franc bitcoin crypto currency tip sum "
+    "money": "money wallet dollar euro pound cash fund amount usd eur gbp chf yen buck franc bitcoin crypto currency tip sum "
     "rupee coin peso quid cent donation wage savings",
     "payment": "payment transaction transfer standing_order direct_debit wire deposit withdrawal payout recurring_payment "
     "remittance debit instalment installment charge scheduled_payment scheduled_transaction salary_payment autopay",
@@ -270,9 +270,9 @@ _NOUNS = {
     "account": "account login signup membership subscription_account bank_account user_account",
     "password": "password passcode passphrase credential 2fa two_factor mfa login pwd pin_password",
     "key": "key api_key token secret access_key certificate ssh_key credential",
-    "permission": "permission access role privilege rights visibility sharing edit_access view_access",
+    "permission": "permission ownership access role privilege rights visibility sharing edit_access view_access",
     "page": "page web_page webpage website site link url article blog homepage news wiki web internet online "
-    "landing_page http https www rss feed_page news_site wikipedia web_site hyperlink",
+    "landing_page http https www rss feed feed_page news_site wikipedia web_site hyperlink",
     "hotel": "hotel hostel room suite accommodation stay lodging airbnb inn motel resort night guesthouse",
     "restaurant": "restaurant table dinner lunch bistro cafe pizzeria brunch diner eatery bar breakfast",
     "car": "car vehicle van rental taxi cab ride truck scooter uber suv",
