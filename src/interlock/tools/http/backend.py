@@ -1,13 +1,12 @@
 """The network below `httpcore2`: connections come from the dialler, every read and write is metered.
 
-The pool above is keyed by scheme, host name and port, and speaks HTTP/1.1 only, so no second name rides on another's
-connection, and TLS is checked against the name although a number was dialled. Which request a stream serves is
-said by a context variable: the pool reads and writes in the thread of the request.
+The pool above speaks HTTP/1.1 only and keeps no connection, so no second name rides on another's, and TLS is checked
+against the name although a number was dialled. Which request a stream serves is said by a context variable: the pool
+reads and writes in the thread of the request.
 """
 
 from __future__ import annotations
 
-import select
 import socket
 import ssl
 from collections.abc import Callable, Iterable, Iterator
@@ -91,19 +90,7 @@ class Stream(httpcore2.NetworkStream):
 
     def get_extra_info(self, info: str) -> Any:  # noqa: ANN401 - the port's type
         """What the pool asks for."""
-        match info:
-            case "ssl_object" if isinstance(self._sock, ssl.SSLSocket):
-                return self._sock
-            case "is_readable":  # of an idle connection: the server has closed it, or speaks out of turn
-                return self._sock.fileno() < 0 or _readable(self._sock)
-            case _:
-                return None
-
-
-def _readable(sock: socket.socket) -> bool:
-    poll = select.poll()
-    poll.register(sock, select.POLLIN)
-    return bool(poll.poll(0))
+        return self._sock if info == "ssl_object" and isinstance(self._sock, ssl.SSLSocket) else None
 
 
 class Backend(httpcore2.NetworkBackend):

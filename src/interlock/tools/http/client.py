@@ -30,7 +30,6 @@ from interlock.tools.http.url import PORTS, Target
 from interlock.tools.kind import ConfigError, ScopeError, ToolFailed
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-KEEP_SECONDS = 15.0  # an idle connection; its address was checked when it was dialled
 _AGENT = "interlock"
 
 
@@ -58,7 +57,7 @@ class Answer:
 
 
 class Client:
-    """Requests of one entry, over one pool."""
+    """Requests of one entry, each over a connection of its own: every one is resolved and checked anew."""
 
     def __init__(
         self,
@@ -76,8 +75,7 @@ class Client:
         self._pool = httpcore2.ConnectionPool(
             ssl_context=tls,
             max_connections=limits.connections,
-            max_keepalive_connections=limits.connections,
-            keepalive_expiry=KEEP_SECONDS,
+            max_keepalive_connections=0,  # what a server said too early must not answer the next request
             http1=True,
             http2=False,
             retries=0,
@@ -137,7 +135,7 @@ class Client:
 
     def _one(self, request: Request, meter: Meter, injected: Mapping[str, str]) -> Answer:
         target = request.target
-        fixed = {"host": target.authority, "accept-encoding": "identity"}
+        fixed = {"host": target.authority, "accept-encoding": "identity", "connection": "close"}
         if request.body or request.method not in READING:
             fixed["content-length"] = str(len(request.body))
         sent = {"accept": "*/*", "user-agent": _AGENT} | dict(request.headers) | dict(injected) | fixed
@@ -166,8 +164,9 @@ class Client:
     def _headers(self, response: httpcore2.Response) -> tuple[tuple[str, str], ...]:
         if len(response.headers) > self._limits.max_headers:
             raise TooMuch("the answer has more headers than it may", hint="`max_headers` of the tool's entry")
-        if not 200 <= response.status <= 599:  # noqa: PLR2004 - 101 would hand the connection over
-            raise BadAnswer("the server's status is none of an answer")
+        version = response.extensions.get("http_version")
+        if not 200 <= response.status <= 599 or version not in {b"HTTP/1.0", b"HTTP/1.1"}:  # noqa: PLR2004 - nor 101
+            raise BadAnswer("the server's answer is not one of HTTP/1.1")
         return tuple((name.decode("latin-1").lower(), value.decode("latin-1")) for name, value in response.headers)
 
     def _body(self, response: httpcore2.Response, headers: tuple[tuple[str, str], ...], *, head: bool) -> bytes:

@@ -127,4 +127,6 @@ def table() -> Table:
     for canary in map(ip_address, _CANARIES.split()):
         if not made.why_not(canary):
             raise ConfigError(f"the table of public addresses lets `{canary}` through", hint=remedy)
+    if why := made.why_not(IPv4Address("8.8.8.8")) or made.why_not(IPv6Address("2606:4700::1111")):
+        raise ConfigError(f"the table of public addresses lets nothing through: {why}", hint=remedy)
     return made
