@@ -472,6 +472,7 @@ def test_m10_who_plays_each_part_is_named(world: World) -> None:
         "nonce": "<lambda>",
         "redact": "redacted",
         "planner": "none",
+        "blocked": "nothing_blocked",
     }
 
 

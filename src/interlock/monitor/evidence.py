@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import cast
 
 from interlock.kernel.call import Call, Json, thaw
 from interlock.kernel.decide import Request
@@ -29,23 +30,23 @@ class Examined:
 
 
 def decision(call: Call, answer: Decision, examined: Examined | None, redact: Redactor) -> dict[str, object]:
-    """A decision on `call`. Values pass `redact`; names, facts and digests do not need to.
+    """A decision on `call`. All that a model wrote passes `redact`; digests and names of rules do not need to.
 
     Raises:
         MonitorError: the redactor made something else of an object. What it raises itself is passed on.
     """
-    words: dict[str, Json] = {"arguments": thaw(call.arguments)}
+    words: dict[str, Json] = {"tool": call.tool, "arguments": thaw(call.arguments)}
     body: dict[str, object] = {
         "decision": WORDS[type(answer)],
         "rules": list(answer.rules),
-        "tool": call.tool,
         "agent": call.agent,
         "principal": call.principal,
         "digest": call.digest,
     }
     if examined is not None:
         words |= _values(examined)
-        body |= {"effect": examined.spec.effect.value, "facts": _facts(examined)}
+        body["effect"] = examined.spec.effect.value
+        words["facts"] = _facts(examined)  # arguments are named by paths, and a model writes keys
     if isinstance(answer, Forbidden):
         words["why"] = answer.why
     if isinstance(answer, Permitted):
@@ -78,9 +79,9 @@ def _values(examined: Examined) -> dict[str, Json]:
     }
 
 
-def _facts(examined: Examined) -> dict[str, object]:
+def _facts(examined: Examined) -> Json:
     facts = examined.request.facts
-    return {
+    found: dict[str, object] = {
         "listed": facts.listed,
         "unvouched": sorted(facts.unvouched),
         "unpointed": sorted(facts.unpointed),
@@ -94,6 +95,7 @@ def _facts(examined: Examined) -> dict[str, object]:
         "mandate": facts.mandate,
         "blocked": sorted(facts.blocked),
     }
+    return cast("Json", found)
 
 
 def mandate(given: Mandate, change: str) -> dict[str, object]:

@@ -143,7 +143,7 @@ class Monitor:
             "relaxed": sorted(self._policy.relaxed),
             "ports": {
                 name: _named(getattr(self._ports, name))
-                for name in ("audit", "approvals", "clock", "nonce", "redact", "planner")
+                for name in ("audit", "approvals", "clock", "nonce", "redact", "planner", "blocked")
             },
             "approvals_expire_after": self._patience,
             "when_a_guard_fails": "closed",
@@ -505,7 +505,7 @@ class Monitor:
             sources=frozenset(run.ledger.sources),
             findings=frozenset(),
             mandate=self._mandate_state(run, call.tool),
-            blocked=frozenset(),
+            blocked=self._ports.blocked(exact),
             arguments=cedar_args(spec, exact.arguments, self._policy.args_used),
         )
         return Examined(

@@ -5,7 +5,7 @@ Each says what its failing does. It is always the closed thing: a port that rais
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -114,9 +114,14 @@ class Tool:
     scope: Scope | None = None  # absent: the resource is the tool itself
 
 
+def nothing_blocked(call: Call) -> frozenset[str]:  # noqa: ARG001 - the port's shape
+    """No reason against `call`."""
+    return frozenset()
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ports:
-    """Everything outside, in one place. There is no default: each is somebody's decision."""
+    """Everything outside, in one place. What decides or records has no default: each is somebody's decision."""
 
     audit: AuditPort
     approvals: ApprovalPort | AsyncApprovalPort
@@ -126,4 +131,5 @@ class Ports:
     planner: Planner | None
     tools: Mapping[str, Tool]
     obligations: Mapping[str, Discharger] = field(default_factory=dict)
+    blocked: Callable[[Call], frozenset[str]] = nothing_blocked  # raising: the call is refused
     proofs: Sequence[Mapping[str, object]] = ()  # what tools showed at start-up: layer, claim, held, evidence, residual

@@ -13,11 +13,12 @@ from __future__ import annotations
 import os
 import re
 import stat
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Protocol
 
 from interlock.secrets.errors import SecretError, SecretMissing
-from interlock.secrets.handles import Secret
+from interlock.secrets.handles import SCHEME, Secret
 
 MAX_BYTES = 64 * 1024  # a certificate chain fits; whatever is larger is a file that was named by mistake
 DIRECTORIES = ("/etc/secrets", "/run/secrets")
@@ -63,6 +64,38 @@ class _Raw:
     def text(self) -> str:
         """The value: an editor's newline at the end is not part of it."""
         return self.data.decode().removesuffix("\n").removesuffix("\r")
+
+
+class Source(Protocol):
+    """Where a vault gets its secrets from."""
+
+    def load(self, name: str, *, owner: object) -> Loaded:
+        """See `Sources.load`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """The application's own: `resolve` turns `secret://NAME` into the value, or raises."""
+
+    resolve: Callable[[str], object]
+
+    def load(self, name: str, *, owner: object) -> Loaded:
+        """The secret `name`, which only `owner` can grant.
+
+        Raises:
+            SecretMissing: the application does not know it. What it raised is dropped: it may hold a value.
+        """
+        value: object = ""
+        why = ""
+        try:
+            value = self.resolve(SCHEME + name)
+        except Exception as error:  # noqa: BLE001 - the application's function
+            why = type(error).__name__
+        if not isinstance(value, str) or not value:
+            told = f"the application does not know `secret://{name}`" + (f" ({why})" if why else "")
+            raise SecretMissing(told, places=("application",))
+        return Loaded(secret=Secret(name, value, owner=owner), place="application")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from interlock.kernel.decision import Permit
 from interlock.secrets.errors import SecretError, SecretMissing
 from interlock.secrets.handles import Secret, _granted, name_of
 from interlock.secrets.matcher import Matcher
-from interlock.secrets.sources import Sources
+from interlock.secrets.sources import Source
 
 
 class Vault:
@@ -28,7 +28,7 @@ class Vault:
 
     __slots__ = ("__check", "__secrets", "matcher", "places", "warnings")
 
-    def __init__(self, handles: Iterable[str], sources: Sources, check: Callable[[Permit, Call], None]) -> None:
+    def __init__(self, handles: Iterable[str], sources: Source, check: Callable[[Permit, Call], None]) -> None:
         self.__check = check
         self.__secrets: dict[str, Secret] = {}
         self.places: dict[str, str] = {}  # name → where it was found, for `doctor`

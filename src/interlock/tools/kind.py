@@ -8,18 +8,30 @@ permit before anything else.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NoReturn, Protocol, TypeAlias
 
 from interlock.kernel.call import Call, Json, Resource
 from interlock.kernel.decision import Permit
-from interlock.kernel.errors import InterlockError
 from interlock.kernel.spec import ToolSpec
 from interlock.monitor.errors import MonitorError
 from interlock.policy.errors import ConfigError
 
-__all__ = ["Capability", "Config", "ConfigError", "Context", "Kind", "Operation", "Proof", "ScopeError", "ToolFailed"]
+__all__ = [
+    "Capability",
+    "Config",
+    "ConfigError",
+    "Context",
+    "HostCall",
+    "Inject",
+    "Injection",
+    "Kind",
+    "Operation",
+    "Proof",
+    "ScopeError",
+    "ToolFailed",
+]
 
 Config: TypeAlias = Mapping[str, object]
 Layer: TypeAlias = Literal["kernel", "engine", "gate", "watchdog"]
@@ -63,12 +75,55 @@ class Operation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Injection:
+    """A secret that an entry wants in a header of its requests to one host and port, over TLS."""
+
+    secret: str  # the handle
+    host: str
+    port: int
+    methods: tuple[str, ...]
+    header: str = ""  # empty: as the service at this host wants it
+    prefix: str = ""
+
+
+class Inject(Protocol):
+    """Headers that hold secrets, bound to a host and a method. Raising: the request is not sent."""
+
+    def __call__(self, host: str, method: str, /) -> Mapping[str, str]:
+        """The headers to add."""
+        ...
+
+
+class HostCall(Protocol):
+    """Makes a call of another tool on behalf of `outer`: same agent, principal and run, its own decision and permit."""
+
+    def __call__(self, outer: Call, name: str, arguments: Mapping[str, Json], /) -> Json:
+        """The result of the call.
+
+        Raises:
+            ToolFailed: it was made and failed.
+            InterlockError: it was refused.
+        """
+        ...
+
+
+def _nothing_injects(wanted: Sequence[Injection]) -> NoReturn:
+    raise ConfigError(f"nothing here injects `{wanted[0].secret}`")
+
+
+def _nobody_calls(outer: Call, name: str, arguments: Mapping[str, Json], /) -> NoReturn:  # noqa: ARG001 - a `HostCall`
+    raise MonitorError(f"nothing here can call `{name}`")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What an entry may use when it is opened."""
 
     base_dir: str  # relative paths of the manifest start here
-    secrets: Callable[[str], str]  # `secret://NAME` → its value; raises when there is none
+    secrets: Callable[[str], str]  # `secret://NAME` → its value, while opened, proved or performed (M7); else raises
     check: Callable[[Permit, Call], None]  # a performer's first line
+    inject: Callable[[Sequence[Injection]], Inject] = _nothing_injects
+    call: HostCall = _nobody_calls
 
 
 class Capability(Protocol):
