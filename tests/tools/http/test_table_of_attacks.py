@@ -2,17 +2,18 @@
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from interlock.kernel.errors import InterlockError
-from tests.tools.http.world import Scripted, call_of, opened
+from tests.tools.http.world import Scripted, call_of, opened, perform
 
 FILE = Path(__file__).parents[2] / "corpora" / "http.toml"
 CORPUS = tomllib.loads(FILE.read_text())
 
 
-def run(case):
+def run(case: dict[str, Any]) -> tuple[list[str], list[InterlockError]]:
     """What was dialled, and what refused it."""
     world = Scripted(answers=case.get("answers"), then=case.get("then"))
     config = CORPUS["config"][case.get("config", "public")]
@@ -23,7 +24,7 @@ def run(case):
             arguments = {"url": case["url"]}
             if "headers" in case:
                 arguments["headers"] = case["headers"]
-            if "method" in operation.spec.schema["properties"]:
+            if "method" in {a.path for a in operation.spec.arguments}:
                 arguments["method"] = method
             elif not operation.spec.name.endswith(f"_{method.lower()}"):
                 continue  # the model has no tool with this method
@@ -34,14 +35,14 @@ def run(case):
                 errors.append(error)
             # The performer is asked in any case: the boundary does not rely on whoever called scope.
             try:
-                operation.perform(None, call_of(operation, arguments))
+                perform(operation, arguments)
             except InterlockError as error:
                 errors.append(error)
     return world.dialled, errors
 
 
 @pytest.mark.parametrize("case", CORPUS["case"], ids=lambda case: case["id"])
-def test_only_what_is_declared_and_public_is_dialled(case) -> None:
+def test_only_what_is_declared_and_public_is_dialled(case: dict[str, Any]) -> None:
     dialled, errors = run(case)
     if case["expect"] == "refuse":
         assert dialled == []
