@@ -29,10 +29,11 @@ _LOCKS = frozenset(
     "cargo.lock go.sum composer.lock gemfile.lock flake.lock packages.lock.json podfile.lock mix.lock deno.lock".split()
 )
 _CONFIG = tuple(
-    ".env .envrc .yml .yaml .ini .cfg .conf .config .toml .properties .tfvars .npmrc .pypirc .netrc .sh .bash .zsh .ps1 "
-    ".service .credentials".split()
+    ".env .envrc .yml .yaml .ini .cfg .conf .config .toml .properties .tfvars .npmrc .pypirc .netrc .sh .bash .zsh "
+    ".ps1 .service .credentials".split()
 )
-_CONFIG_NAMES = ("dockerfile", "containerfile", ".env", "credentials", "docker-compose", "compose", "procfile")
+_CONFIG_PREFIXES = ("dockerfile", "containerfile", ".env")
+_CONFIG_NAMES = frozenset({"credentials", "procfile"})
 _TEMPLATES = (".example", ".sample", ".template", ".dist", ".tmpl", "-example", "_example")
 _SHOWN = 4  # characters of a value; of a short one none
 _SHORT = 16
@@ -106,7 +107,7 @@ def medium(path: str) -> Medium:
         return Medium.LOCK
     if name.endswith(_TEMPLATES) or any(mark in name for mark in (".example.", ".sample.", ".template.")):
         return Medium.CODE
-    if name.endswith(_CONFIG) or name.startswith(_CONFIG_NAMES):
+    if name.endswith(_CONFIG) or name.startswith(_CONFIG_PREFIXES) or name in _CONFIG_NAMES:
         return Medium.CONFIG
     return Medium.CODE
 

@@ -234,7 +234,8 @@ _NOT_SECRET_NAME = re.compile(  # the name says that this is about a secret, not
     r"(?:_|-|\.|\b)(?:file|path|dir|url|uri|endpoint|host|name|names|id|ids|type|kind|len|length|size|count|max|min|limit|"
     r"budget|field|header|prefix|suffix|format|pattern|regex|re|env|var|variable|expires?|expiry|ttl|age|at|hash|sha\d*|md5|"
     r"digest|checksum|hint|label|policy|rotation|version|ref|from|provider|store|manager|scopes?|class|cls|param|algorithm|"
-    r"alg|tokenizer|public)$|tokeniz|tokens$|public|csrf|placeholder|example",
+    r"alg|tokenizer|public)$|tokeniz|tokens$|public|csrf|placeholder|example|"
+    r"(?:page|continuation|next|previous|sync|resume|cursor|delta|start|end|stop|pad|bos|eos|unk|sep|mask|special)[_-]?token",
     re.IGNORECASE,
 )
 _CAMEL_TAIL = re.compile(r"(?<=[a-z])(?:Id|Url|Uri|File|Path|Name|Type|Header|Field|Hash|Length|Count)s?$")
@@ -430,8 +431,12 @@ def _literals(text: str, medium: Medium) -> Iterator[Match]:
         if before[-1:] in {"=", "!", "<", ">"} or not any(mark in before.lower() for mark in _MARKS):
             continue
         named = _NAME_BEFORE.search(before)
-        if named and _named_so(named["k"], matched[group], medium):
-            yield _match("named-literal", matched, _handle(named["k"]), group=group)
+        value = matched[group].rstrip("},;])") if group == "bare" else matched[group]  # `{a: b, c: d}` of YAML
+        if named and _named_so(named["k"], value, medium):
+            start = matched.start(group)
+            yield Match(
+                rule="named-literal", start=start, end=start + len(value), value=value, name=_handle(named["k"])
+            )
     if "env" in text:
         for matched in _DEFAULT.finditer(text):
             if _named_so(matched["k"], matched["v"], medium):
