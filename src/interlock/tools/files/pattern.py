@@ -7,6 +7,7 @@ the pattern that it has reached. Neither can blow up. Dots have no special meani
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 from interlock.tools.kind import ScopeError
 
@@ -16,6 +17,8 @@ MAX_PATTERN = 1_000  # characters
 def matches(pattern: str, name: str) -> bool:
     """`name` is what `pattern` describes, from start to end; at most len(pattern) × len(name) steps."""
     tokens = _tokens(pattern)
+    if tokens and tokens[-1] is not None and not (name and _is(tokens[-1], name[-1])):
+        return False  # most names end otherwise than most patterns
     at = i = 0
     star, back = -1, 0
     while i < len(name):
@@ -52,7 +55,8 @@ def _is(token: str | None, char: str) -> bool:
     return inside != (token[1] == "!")
 
 
-def _tokens(pattern: str) -> list[str | None]:
+@lru_cache(maxsize=512)
+def _tokens(pattern: str) -> tuple[str | None, ...]:
     tokens: list[str | None] = []
     at = 0
     while at < len(pattern):
@@ -73,7 +77,7 @@ def _tokens(pattern: str) -> list[str | None]:
                 at = end + 1
         else:
             tokens.append(char)
-    return tokens
+    return tuple(tokens)
 
 
 @dataclass(frozen=True, slots=True)

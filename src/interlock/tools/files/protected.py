@@ -9,7 +9,7 @@ file system that folds case or a program that ignores invisible characters would
 from __future__ import annotations
 
 import unicodedata
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
@@ -41,18 +41,12 @@ SECRET = (
 EXAMPLES = (".env.example", ".env.sample", ".env.template", ".env.dist", ".env.defaults")  # made to be read
 
 
-def folded(name: str) -> str:
-    """`name` as a file system or a program that folds names might see it."""
-    visible = "".join(c for c in name if unicodedata.category(c) != "Cf")
-    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", visible).casefold())
-
-
 @dataclass(frozen=True, slots=True)
 class Protected:
     """What is protected in one root: the patterns above, those of the manifest, less what it allows by its pattern."""
 
-    write: tuple[tuple[str, ...], ...]
-    read: tuple[tuple[str, ...], ...]
+    write: _Patterns
+    read: _Patterns
 
     @classmethod
     def of(cls, *, more: Iterable[str] = (), allowed: Iterable[str] = ()) -> Protected:
@@ -60,17 +54,42 @@ class Protected:
         spared = frozenset(_split(allowed))
         read = [pattern for pattern in _split((*SECRET, *more)) if pattern not in spared]
         write = [pattern for pattern in _split(CONTROL) if pattern not in spared]
-        return cls((*write, *read), tuple(read))
+        return cls(_Patterns.of([*write, *read]), _Patterns.of(read))
 
     def why(self, parts: tuple[str, ...], access: Access) -> str:
         """The protected name that `parts` is or lies beneath; empty if there is none."""
         names = tuple(map(folded, parts))
-        for pattern in self.read if access == "read" else self.write:
-            for start in range(len(names) - len(pattern) + 1):
+        patterns = self.read if access == "read" else self.write
+        for start, name in enumerate(names):
+            for pattern in (*patterns.plain.get(name, ()), *patterns.wild):
+                if not matches(pattern[0], name) or (len(pattern) == 1 and name in EXAMPLES):
+                    continue
                 found = names[start : start + len(pattern)]
-                if all(map(matches, pattern, found)) and not (len(pattern) == 1 and found[0] in EXAMPLES):
+                if len(found) == len(pattern) and all(map(matches, pattern, found)):
                     return "/".join(pattern)
         return ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Patterns:
+    """Patterns by their first name where it is plain, and the others."""
+
+    plain: Mapping[str, tuple[tuple[str, ...], ...]]
+    wild: tuple[tuple[str, ...], ...]
+
+    @classmethod
+    def of(cls, patterns: list[tuple[str, ...]]) -> _Patterns:
+        wild = tuple(pattern for pattern in patterns if set(pattern[0]) & set("*?["))
+        first = {pattern[0] for pattern in patterns} - {pattern[0] for pattern in wild}
+        return cls({name: tuple(p for p in patterns if p[0] == name) for name in first}, wild)
+
+
+def folded(name: str) -> str:
+    """`name` as a file system or a program that folds names might see it."""
+    if name.isascii():
+        return name.lower()
+    visible = "".join(c for c in name if unicodedata.category(c) != "Cf")
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", visible).casefold())
 
 
 def _split(patterns: Iterable[str]) -> list[tuple[str, ...]]:

@@ -56,29 +56,38 @@ class Root:
         self._follow = follow
         self._busy = 0
         self._closed = False
-        self._changed = threading.Condition()
+        self._lock = threading.Lock()
+        self._idle = threading.Condition(self._lock)
 
-    @contextmanager
-    def _held(self) -> Iterator[int]:
-        """The root's descriptor, which stays open while it is used: a closed number may be another file's."""
-        with self._changed:
+    def _enter(self) -> int:
+        """The root's descriptor, which stays open until `_leave`: a closed number may be another file's."""
+        with self._lock:
             if self._closed:
                 raise ToolFailed("the tool is closed")
             self._busy += 1
+        return self._fd
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._busy -= 1
+            if self._closed:
+                self._idle.notify_all()
+
+    @contextmanager
+    def _held(self) -> Iterator[int]:
+        root = self._enter()
         try:
-            yield self._fd
+            yield root
         finally:
-            with self._changed:
-                self._busy -= 1
-                self._changed.notify_all()
+            self._leave()
 
     def close(self) -> None:
         """Take no more work, wait for what runs, give the descriptor back."""
-        with self._changed:
+        with self._lock:
             if self._closed:
                 return
             self._closed = True
-            self._changed.wait_for(lambda: self._busy == 0)
+            self._idle.wait_for(lambda: self._busy == 0)
         os.close(self._fd)
 
     def settled(self, path: Path, *, last: bool = True) -> Path:
@@ -102,19 +111,22 @@ class Root:
             ToolFailed: it is something else.
             OSError: it is not there, or a link stands in the way.
         """
-        with self._held() as root:
+        fd = handle = -1
+        root = self._enter()
+        try:
             handle = self.resolver.open(root, path.steps, os.O_PATH | (os.O_DIRECTORY if path.folder else 0))
-            try:
-                _regular(os.fstat(handle))
-                fd = self._reopened(root, path, handle, flags)
-            finally:
-                os.close(handle)
-            try:
-                state = os.fstat(fd)
-                _regular(state)
-                yield fd, state
-            finally:
-                os.close(fd)
+            _regular(os.fstat(handle))
+            fd = self._reopened(root, path, handle, flags)
+            os.close(handle)
+            handle = -1
+            state = os.fstat(fd)
+            _regular(state)
+            yield fd, state
+        finally:
+            for open_fd in (handle, fd):
+                if open_fd >= 0:
+                    os.close(open_fd)
+            self._leave()
 
     def _reopened(self, root: int, path: Path, handle: int, flags: int) -> int:
         try:

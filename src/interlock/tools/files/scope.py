@@ -68,7 +68,7 @@ def parse(text: str, *, depth: int) -> Path:
     for piece in pieces:
         if piece in {"", "."}:
             continue
-        if len(piece.encode()) > MAX_NAME:
+        if size > MAX_NAME and len(piece.encode()) > MAX_NAME:
             raise ScopeError(f"a name in `path` is longer than {MAX_NAME} bytes")
         steps.append(piece)
         if piece != "..":

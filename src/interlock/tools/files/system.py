@@ -31,8 +31,10 @@ class _OpenHow(ctypes.Structure):
     _fields_ = (("flags", ctypes.c_uint64), ("mode", ctypes.c_uint64), ("resolve", ctypes.c_uint64))
 
 
-_SIZE = ctypes.c_size_t(ctypes.sizeof(_OpenHow))
-_NUMBER = ctypes.c_long(_OPENAT2)
+_SIZE = ctypes.sizeof(_OpenHow)
+_openat2 = _libc["syscall"]  # another function object than `_syscall`: with types, a call costs a third
+_openat2.restype = ctypes.c_long
+_openat2.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_OpenHow), ctypes.c_size_t)
 
 
 def openat2(folder: int, path: bytes, flags: int) -> int:
@@ -42,7 +44,7 @@ def openat2(folder: int, path: bytes, flags: int) -> int:
         OSError: ENOSYS or EPERM where there is no such call; EXDEV and ELOOP for what leaves; EAGAIN for a race.
     """
     how = _OpenHow(flags | os.O_CLOEXEC, _MODE if flags & os.O_CREAT else 0, RESOLVE)
-    fd = int(_syscall(_NUMBER, ctypes.c_int(folder), ctypes.c_char_p(path), ctypes.byref(how), _SIZE))
+    fd = int(_openat2(_OPENAT2, folder, path, how, _SIZE))
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
