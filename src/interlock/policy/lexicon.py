@@ -153,10 +153,10 @@ PARTICULAR: Mapping[str, int] = {
         (
             "restart reboot bounce cycle relaunch", "deploy ship release roll_out redeploy launch promote",
             "rollback roll_back revert undo restore back_out", "scale scale_up scale_down resize bump",
-            "run execute invoke trigger eval rerun", "escalate", "archive", "export download back_up backup",
+            "run execute invoke trigger eval rerun", "escalate", "archive", "export download",
             "reschedule postpone move rename delay push_back bring_forward put_off shift rebook shorten extend",
             "rotate renew", "merge", "close resolve finish complete close_down",
-            "kick ban kick_out", "return send_back", "assign reassign", "copy duplicate clone", "zip zip_up compress pack", "import", "snooze", "migrate",
+            "kick ban kick_out", "return send_back", "assign reassign", "copy duplicate clone back_up backup", "zip zip_up compress pack", "import", "snooze", "migrate",
         )
     )
     for verb in verbs.split()
@@ -239,7 +239,7 @@ _NOUNS = {
     "letter": "letter fax postcard",
     "event": "event mtg appt meeting appointment calendar lunch dinner_date interview invitation invite conference "
     "session workshop party breakfast brunch sync standup webinar celebration slot call_slot coffee gathering visit chat catch-up catchup one-on-one huddle kickoff rehearsal lesson class training session "
-    "calendar_event calendar_entry date demo reception ceremony",
+    "calendar_event calendar_entry demo reception ceremony",
     "interview": "interview candidate applicant",
     "reminder": "reminder alarm timer",
     "folder": "folder directory",
@@ -249,7 +249,7 @@ _NOUNS = {
     "note": "note memo minutes journal diary jotting",
     "money": "money wallet dollar euro pound cash fund amount usd eur gbp chf yen buck franc bitcoin crypto currency tip sum "
     "rupee coin peso quid cent donation wage savings",
-    "payment": "payment transaction transfer standing_order direct_debit wire deposit withdrawal payout recurring_payment "
+    "payment": "payment donation transaction transfer standing_order direct_debit wire deposit withdrawal payout recurring_payment "
     "remittance debit instalment installment charge scheduled_payment scheduled_transaction salary_payment autopay",
     "bill": "bill invoice rent fee fine debt loan tuition tax electricity_bill rate mortgage premium dues expense "
     "receipt",

@@ -242,14 +242,20 @@ def _choose(wish: Wish, said: Said, tools: Mapping[str, _Tool]) -> list[str] | N
         paying = [r for r in rated if r.does > _AKIN and r.fits]
         return [r.name for r in paying if r.fits == _EXACT or not r.tool.verbs & CHANGES]
     if matches:
-        if (wish.light or wish.classes & {"delete", "update", "add"}) and not wish.classes & SENDS:
-            heads = [r for r in matches if r.tool.heads & wish.head]
+        into = (
+            "create" in wish.classes and "add" not in wish.classes and not wish.light and wish.place
+        )  # `save the dates in a file`
+        if (wish.light or wish.classes & {"delete", "update", "add"}) and not (into or wish.classes & SENDS):
+            meant = (
+                wish.head | wish.place if "delete" in wish.classes else wish.head
+            )  # `remove the trip from my calendar`
+            heads = [r for r in matches if r.tool.heads & meant]
             matches = [
                 r
                 for r in matches
                 if not heads
                 or r in heads
-                or wish.verb in r.tool.verbs
+                or wish.verb in r.tool.verbs | r.tool.words
                 or (r.tool.words & wish.words and not r.tool.heads)
             ]
         blank = [r for r in rated if r.does > _AKIN and not r.tool.objects]  # its object is no noun that we know
@@ -287,7 +293,8 @@ def _unnamed(wish: Wish, said: Said, rated: Sequence[_Rated], loose: list[str]) 
         likely = [r for r in likely if r.does > _AKIN or not r.tool.classes & {"delete", "pay"}]
     if sends:
         likely = [r for r in likely if r.does > _AKIN or r.tool.classes & OUT]
-    for least in (_SAME, _AKIN if back or sends else _LIKE, _AKIN):
+    named = _LIKE if "book" in wish.classes else _SAME  # to book a hotel is to reserve it
+    for least in (named, _AKIN if back or sends else _LIKE, _AKIN):
         if found := [r.name for r in likely if r.does >= least]:
             return found + loose
     return None if rated or not wish.light else []
@@ -324,7 +331,7 @@ def _does(wish: Wish, tool: _Tool, also: frozenset[str]) -> int:
     if not wish.classes.isdisjoint(tool.classes):
         return _LIKE
     if (
-        (wish.verb in tool.words and (tool.light or "create" in tool.classes))  # `refund order 3`: issue_refund
+        (wish.verb in tool.words and (tool.light or tool.classes & {"create", "add"}))  # `refund order 3`: issue_refund
         or ("share" not in tool.verbs and wish.classes & SENDS and tool.classes & SENDS)
         # what is booked stands in a calendar
         or ("create" in tool.classes and wish.classes & {"book", "invite"} and tool.objects & DATED)
@@ -341,9 +348,14 @@ def _fits(wish: Wish, tool: _Tool, named: frozenset[str], meant: frozenset[str])
         return _EXACT
     if "reply" in wish.classes and "reply" in tool.classes and wish.verb in TELLING:
         return _EXACT
-    if wish.classes & OUT and tool.objects & MESSAGING and not meant & (MESSAGING | FINANCE):
-        # A report is sent by mail, whatever else it could be sent by.
-        return _EXACT if "send" in wish.classes and "send" in tool.classes and named & PEOPLE else _CLOSE
+    if (
+        wish.classes & OUT
+        and tool.objects & MESSAGING
+        and ("message" in wish.head or not meant & (MESSAGING | FINANCE))
+    ):
+        # A report is sent by mail, whatever else it could be sent by, and a message by whatever carries one.
+        carried = wish.classes & {"send", "forward"} and "send" in tool.classes and named & PEOPLE
+        return _EXACT if carried else _CLOSE
     if tool.given & meant:
         return _EXACT if wish.verb in tool.verbs else _CLOSE
     return _CLOSE if tool.near & meant else 0
