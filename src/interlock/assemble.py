@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
+from interlock.kernel.call import Call, Json, thaw
 from interlock.kernel.decision import Permit
 from interlock.kernel.errors import InterlockError
 from interlock.monitor.approvals import DenyAll
+from interlock.monitor.errors import NotPerformed
 from interlock.monitor.mediate import Monitor
 from interlock.monitor.ports import (
     ApprovalPort,
@@ -28,15 +33,29 @@ from interlock.monitor.ports import (
     Validator,
 )
 from interlock.policy.mandate import LexicalPlanner
+from interlock.secrets.errors import SecretError
+from interlock.secrets.inject import Binding, Injector, preset, service_at
+from interlock.secrets.matcher import SecretRedactor
+from interlock.secrets.sources import Given, Source, Sources
+from interlock.secrets.vault import Vault
 from interlock.stores.sqlite import SqliteAudit
-from interlock.tools.kind import Capability, Context, Kind
+from interlock.tools.kind import (
+    Capability,
+    ConfigError,
+    Context,
+    Inject,
+    Injection,
+    Kind,
+    Operation,
+    Proof,
+    ToolFailed,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from interlock.adapters.functions import Tool as Function
-    from interlock.kernel.call import Call, Json
-    from interlock.policy.policy import Policy
+    from interlock.policy.policy import Entry, Policy
 
 ASYNCHRONOUS: ContextVar[bool] = ContextVar("interlock_asynchronous", default=False)  # set around `Monitor.acall`
 AUDIT_FILE = Path(".interlock") / "audit.sqlite"
@@ -55,9 +74,24 @@ def not_redacted(value: Json) -> Json:
     return value
 
 
-def no_secrets(handle: str) -> str:
-    """There are none: a tool that needs one cannot be opened."""
-    raise InterlockError(f"`{handle}` is needed, and nothing here resolves secrets", hint="pass `secrets=`")
+Secrets: TypeAlias = Source | Callable[[str], str]  # or: `secret://NAME` → its value, else it raises
+_HANDLE = re.compile(r"(?:.*\s)?(secret://\S+)", re.DOTALL)  # a text that is one, or ends in one: `Bearer secret://KEY`
+
+
+def handles_in(config: object) -> Iterator[str]:
+    """Every handle in an entry of the manifest."""
+    match config:
+        case str():
+            if found := _HANDLE.fullmatch(config):
+                yield found[1]
+        case Mapping():
+            for value in config.values():
+                yield from handles_in(value)
+        case list() | tuple():
+            for value in config:
+                yield from handles_in(value)
+        case _:
+            pass
 
 
 def audit_at(where: AuditPort | str | Path | None, policy: Policy) -> AuditPort:
@@ -79,27 +113,58 @@ class ProofError(InterlockError):
 
 @dataclass(slots=True)
 class Opened:
-    """The entries of other kinds than functions, open for work."""
+    """The entries of other kinds than functions, open for work, and the secrets that they name."""
 
     capabilities: dict[str, Capability] = field(default_factory=dict)
+    vault: Vault | None = None  # None: no entry names a secret
     monitor: Monitor | None = None
+    _handles: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def check(self, permit: Permit, call: Call) -> None:
         """A performer's first line."""
-        if self.monitor is None:
-            raise ProofError("a tool was performed before the monitor stood")
-        self.monitor.check(permit, call)
+        self._standing().check(permit, call)
 
-    def open(self, policy: Policy, kinds: Mapping[str, Kind], secrets: Callable[[str], str]) -> None:
-        """Open every entry of `policy`; what was opened is closed again if one fails."""
-        base = str(Path(policy.manifest_path).parent)
+    def open(self, entries: Iterable[Entry], kinds: Mapping[str, Kind], secrets: Secrets | None, base_dir: str) -> None:
+        """Open every entry; what was opened is closed again if one fails.
+
+        Secrets are looked for where an entry names one, and only then; by default in the environment and in files.
+
+        Raises:
+            ConfigError: an entry cannot be opened safely here.
+            SecretError: a secret cannot be had.
+        """
+        wanted = tuple(entries)
+        self._handles = {e.name: tuple(dict.fromkeys(handles_in(e.config))) for e in wanted}
+        if any(self._handles.values()):
+            handles = [h for found in self._handles.values() for h in found]
+            self.vault = Vault(handles, _source(secrets), self.check)
+        context = Context(
+            base_dir=base_dir,
+            secrets=self.vault.resolve if self.vault else _named_nowhere,
+            check=self.check,
+            inject=self._inject,
+            call=self._call,
+        )
         try:
-            for entry in policy.entries:
-                context = Context(base_dir=base, secrets=secrets, check=self.check)
-                self.capabilities[entry.name] = kinds[entry.kind].open(entry.name, entry.config, context)
+            for entry in wanted:
+                self.capabilities[entry.name] = self._open(entry, kinds[entry.kind], context)
         except BaseException:
             self.close()
             raise
+
+    def tools(self) -> Iterator[tuple[Operation, Callable[[Permit, Call], Json]]]:
+        """Every operation, and what performs it with the secrets of its entry, and no others, at hand."""
+        for name, capability in self.capabilities.items():
+            for operation in capability.operations:
+                yield operation, self._granted(name, operation.perform)
+
+    def proofs(self) -> list[tuple[str, Proof]]:
+        """Every claim, with the name of its entry."""
+        found = []
+        for name, capability in self.capabilities.items():
+            with self._opening(name):
+                found += [(name, proof) for proof in capability.prove()]
+        return found
 
     def prove(self) -> list[dict[str, object]]:
         """Every claim with its evidence.
@@ -107,16 +172,122 @@ class Opened:
         Raises:
             ProofError: one does not hold.
         """
-        proofs = [(name, proof) for name, c in self.capabilities.items() for proof in c.prove()]
+        proofs = self.proofs()
         if broken := [f"`{name}`: {p.claim} ({p.evidence})" for name, p in proofs if not p.held]:
             raise ProofError("not enforced here: " + "; ".join(broken), hint="`interlock doctor` shows every claim")
         return [{"tool": name} | asdict(proof) for name, proof in proofs]
+
+    def redact(self, then: Redactor) -> Redactor:
+        """A redactor that takes every known secret out, and then does what `then` does (M7)."""
+        if self.vault is None:
+            return then
+        scrub = SecretRedactor(self.vault.matcher)
+        return scrub if then is not_redacted else _Both(scrub, then)
+
+    def blocked(self, call: Call) -> frozenset[str]:
+        """`secret` if an argument holds the value of a known secret, in whatever spelling (M7)."""
+        found = self.vault and self.vault.matcher.found(thaw(call.arguments))
+        return frozenset({"secret"}) if found else frozenset()
 
     def close(self) -> None:
         """Give everything back."""
         for capability in self.capabilities.values():
             capability.close()
         self.capabilities.clear()
+
+    def _standing(self) -> Monitor:
+        if self.monitor is None:
+            raise ProofError("a tool was performed before the monitor stood")
+        return self.monitor
+
+    def _open(self, entry: Entry, kind: Kind, context: Context) -> Capability:
+        try:
+            with self._opening(entry.name):
+                return kind.open(entry.name, entry.config, context)
+        except ConfigError as error:
+            path = (entry.name, *error.path)
+            raise ConfigError(f"`{'.'.join(path)}`: {error}", path=("tools", *path), hint=error.hint) from error
+
+    def _opening(self, name: str) -> AbstractContextManager[None]:
+        return self.vault.opening(self._handles[name]) if self.vault else nullcontext()
+
+    def _granted(self, name: str, perform: Callable[[Permit, Call], Json]) -> Callable[[Permit, Call], Json]:
+        vault, handles = self.vault, self._handles[name]
+        if vault is None or not handles:
+            return perform
+
+        def performed(permit: Permit, call: Call) -> Json:
+            with vault.performing(permit, call, handles):
+                return perform(permit, call)
+
+        return performed
+
+    def _inject(self, wanted: Sequence[Injection]) -> Inject:
+        """What adds these headers, while the call is performed."""
+        if self.vault is None:
+            raise ConfigError(f"`{wanted[0].secret}` is no handle of this entry")
+        injector = Injector([_binding(w, self.vault) for w in wanted])
+        ports = {w.host: w.port for w in wanted}
+
+        def inject(host: str, method: str) -> Mapping[str, str]:
+            return injector.headers_for(host, method, port=ports[host]) if host in ports else {}
+
+        return inject
+
+    def _call(self, outer: Call, name: str, arguments: Mapping[str, Json]) -> Json:
+        """See `HostCall`."""
+        token = ASYNCHRONOUS.set(False)  # whoever calls from inside a tool waits for the answer
+        try:
+            observed = self._standing().within(outer, name, arguments)
+        finally:
+            ASYNCHRONOUS.reset(token)
+        if not observed.performed:
+            raise NotPerformed(f"`{name}` was not permitted")
+        if observed.failed:
+            raise ToolFailed(str(observed.content))
+        return observed.content
+
+
+@dataclass(frozen=True, slots=True)
+class _Both:
+    """One redactor after the other."""
+
+    first: Redactor
+    second: Redactor
+
+    def __call__(self, value: Json) -> Json:
+        return self.second(self.first(value))
+
+
+def _source(secrets: Secrets | None) -> Source:
+    if secrets is None:
+        return Sources(environ=os.environ)
+    return secrets if isinstance(secrets, Sources | Given) or hasattr(secrets, "load") else Given(secrets)
+
+
+def _named_nowhere(handle: str) -> str:
+    raise SecretError(f"`{handle}` was not loaded; name it in the manifest")
+
+
+def _binding(wanted: Injection, vault: Vault) -> Binding:
+    secret = vault.get(wanted.secret)
+    if wanted.header:
+        return Binding(
+            secret=secret,
+            hosts=(wanted.host,),
+            header=wanted.header,
+            methods=wanted.methods,
+            prefix=wanted.prefix,
+            port=wanted.port,
+        )
+    service = service_at(wanted.host)
+    if not service:
+        raise ConfigError(
+            f"nobody knows which header `{wanted.host}` wants `{wanted.secret}` in",
+            path=("hosts",),
+            hint="write `headers: {Authorization: Bearer secret://NAME}`",
+        )
+    return preset(service, secret, hosts=(wanted.host,), methods=wanted.methods)
 
 
 def assemble(
@@ -157,19 +328,19 @@ def assemble(
 
     opened = opened or Opened()
     scoped = {
-        o.spec.name: Tool(perform=threaded(o.perform), validate=o.validate, scope=o.scope)
-        for c in opened.capabilities.values()
-        for o in c.operations
+        operation.spec.name: Tool(perform=threaded(perform), validate=operation.validate, scope=operation.scope)
+        for operation, perform in opened.tools()
     }
     ports = Ports(
         audit=audit_at(audit, policy),
         approvals=approvals or DenyAll(),
         clock=SystemClock(),
         nonce=lambda: secrets.token_hex(16),
-        redact=redact,
+        redact=opened.redact(redact),
         planner=planner or LexicalPlanner(),
         obligations=obligations or {},
         proofs=opened.prove(),
+        blocked=opened.blocked,
         tools=scoped
         | {n: Tool(perform=performer(f), validate=validator(f)) for n, f in functions.items() if n in policy.tools},
     )

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import inspect
 import uuid
+import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,7 +25,7 @@ from interlock.adapters import anthropic, openai
 from interlock.adapters.errors import ToolError
 from interlock.adapters.functions import Tool, tool_of
 from interlock.adapters.proposal import Answer, Proposal, Proposed
-from interlock.assemble import ASYNCHRONOUS, Opened, assemble, no_secrets, not_redacted
+from interlock.assemble import ASYNCHRONOUS, Opened, Secrets, assemble, not_redacted
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Decision
 from interlock.kernel.labels import Integrity
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
     from interlock.monitor.question import Question
     from interlock.monitor.run import Run as State
     from interlock.policy.mandate import Mandate
+
+
+class SecretWarning(UserWarning):
+    """A secret can be had, and should be kept in another way."""
+
 
 Reader = Callable[[str, Mapping[str, object]], object]  # (text, schema) → value; a model without tools, or `read`
 
@@ -66,7 +72,7 @@ class Interlock:
         redact: Redactor = not_redacted,
         reader: Reader = read,
         obligations: Mapping[str, Discharger] | None = None,
-        secrets: Callable[[str], str] = no_secrets,
+        secrets: Secrets | None = None,
         kinds: Mapping[str, Kind] | None = None,
     ) -> None:
         """Load and check everything; nothing starts half-checked.
@@ -78,14 +84,18 @@ class Interlock:
             approvals: who is asked: a port, or a function that returns True to approve; by default nobody, which
                 refuses whatever needs an approval.
             planner: writes each run's mandate from the user's words; by default the lexical one.
-            redact: takes secrets out of whatever is read or recorded.
+            redact: takes out of whatever is read or recorded what must not be there. Known secrets always are.
             reader: reads typed values out of handles.
-            secrets: resolves `secret://NAME` for tools that need one.
+            secrets: what turns `secret://NAME` into a value: `interlock.secrets.sources.Sources`, or a function. By
+                default the environment and secret files. It is asked for what the manifest names, once.
             kinds: what a tool can be beside a function; by default the scoped tools that come with Interlock.
             obligations: what does the obligations that rules name (`@obliges`), by name.
 
         Raises:
             PolicyError: manifest, rules and functions do not fit; every problem with file, line and remedy.
+            ConfigError: an entry of the manifest cannot be opened safely here.
+            ProofError: a tool could not show that its limits hold here.
+            SecretError: a secret that the manifest names cannot be had.
             ToolError: a function that cannot be a tool.
             ApprovalError: an asynchronous function for `approvals`.
             AuditError: the audit cannot be opened.
@@ -106,7 +116,10 @@ class Interlock:
             else load_policy(manifest, schemas=schemas, descriptions=descriptions, obligations=duties, kinds=known)
         )
         self._opened = Opened()
-        self._opened.open(self.policy, known, secrets)
+        base_dir = str(Path(self.policy.manifest_path).parent)
+        self._opened.open(self.policy.entries, known, secrets, base_dir)
+        for warning in self._opened.vault.warnings if self._opened.vault else ():
+            warnings.warn(warning, SecretWarning, stacklevel=2)
         for name in (n for e in self.policy.entries for n in e.tools):
             spec = self.policy.tools[name]
             self.tools[name] = Tool.from_schema(name, spec.description, spec.schema, _elsewhere)

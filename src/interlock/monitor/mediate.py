@@ -15,7 +15,9 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final, TypeAlias, assert_never, cast
@@ -432,7 +434,8 @@ class Monitor:
         perform, exact = ready
         outcome: Outcome
         try:
-            output = perform(decision.permit, exact)
+            with _performing(run):
+                output = perform(decision.permit, exact)
             if inspect.isawaitable(output):
                 _close(output)
                 raise MonitorError("this tool is asynchronous; use `acall`")  # noqa: TRY301
@@ -457,9 +460,10 @@ class Monitor:
         perform, exact = ready
         outcome: Outcome
         try:
-            output = perform(decision.permit, exact)
-            if inspect.isawaitable(output):
-                output = await output
+            with _performing(run):
+                output = perform(decision.permit, exact)
+                if inspect.isawaitable(output):
+                    output = await output
             outcome = Done(output)
         except Exception as error:  # noqa: BLE001 - a port: its failing is an outcome
             outcome = _failed(error)
@@ -467,6 +471,19 @@ class Monitor:
             self.complete(run, decision.permit, Failed("interrupted"))
             raise
         return self.complete(run, decision.permit, outcome)
+
+    def within(self, outer: Call, tool: str, arguments: Mapping[str, Json]) -> Observed:
+        """What comes of a call that `outer`, which is being performed, makes: one like any other of its run.
+
+        Raises:
+            RunError: `outer` is not being performed here.
+            CallError: it is no call.
+        """
+        run = _PERFORMING.get()
+        if run is None or (outer.agent, outer.principal, outer.run) != (run.agent, run.principal, run.id):
+            raise RunError(f"`{outer.tool}` is not being performed here, so it calls nothing")
+        call = Call(tool=tool, arguments=arguments, agent=run.agent, principal=run.principal, run=run.id)
+        return self.call(run, call)
 
     # examine, decide, record
 
@@ -844,6 +861,19 @@ class Monitor:
 
     def _within(self, expires: float) -> bool:
         return self._now() < expires
+
+
+_PERFORMING: ContextVar[Run | None] = ContextVar("interlock_performing", default=None)
+
+
+@contextmanager
+def _performing(run: Run) -> Iterator[None]:
+    """Inside, a performer makes a call of `run`; threads and tasks that copy the context are inside too."""
+    token = _PERFORMING.set(run)
+    try:
+        yield
+    finally:
+        _PERFORMING.reset(token)
 
 
 CONSTANT: Final = Label(Integrity.OWN, EVERYONE)

@@ -174,6 +174,11 @@ PRESETS: Mapping[str, _Preset] = MappingProxyType(
 )
 
 
+def service_at(host: str) -> str:
+    """The preset whose host this is; empty if none."""
+    return next((name for name, p in PRESETS.items() if host in p.hosts or host.endswith(p.under)), "")
+
+
 def preset(service: str, secret: Secret, *, hosts: Iterable[str] = (), methods: Iterable[str] = ()) -> Binding:
     """The binding of a well-known service. `hosts` replaces the default by other hosts of the same service.
 

@@ -111,10 +111,6 @@ def _nothing_injects(wanted: Sequence[Injection]) -> NoReturn:
     raise ConfigError(f"nothing here injects `{wanted[0].secret}`")
 
 
-def _nobody_calls(outer: Call, name: str, arguments: Mapping[str, Json], /) -> NoReturn:  # noqa: ARG001 - a `HostCall`
-    raise MonitorError(f"nothing here can call `{name}`")
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
     """What an entry may use when it is opened."""
@@ -123,7 +119,7 @@ class Context:
     secrets: Callable[[str], str]  # `secret://NAME` → its value, while opened, proved or performed (M7); else raises
     check: Callable[[Permit, Call], None]  # a performer's first line
     inject: Callable[[Sequence[Injection]], Inject] = _nothing_injects
-    call: HostCall = _nobody_calls
+    call: HostCall | None = None  # for entries whose code may call other tools
 
 
 class Capability(Protocol):

@@ -1,6 +1,8 @@
 """`kind: compute`: Python for shaping data, in an interpreter that can reach nothing but the tools it was given."""
 
-from interlock.tools.compute.capability import ComputeKind as ComputeKind
-from interlock.tools.compute.perform import HostCall as HostCall
+from interlock.tools.compute.capability import ComputeKind
+from interlock.tools.kind import Kind
 
-__all__ = ["ComputeKind", "HostCall"]
+__all__ = ["KIND", "ComputeKind"]
+
+KIND: Kind = ComputeKind()

@@ -10,11 +10,11 @@ from functools import partial
 
 from interlock.kernel.call import Json
 from interlock.kernel.spec import ToolSpec
-from interlock.tools.compute.perform import HostCall, perform
+from interlock.tools.compute.perform import perform
 from interlock.tools.compute.pool import Pool
 from interlock.tools.compute.scope import resource
 from interlock.tools.compute.spec import Limits, Settings, settings, tool, validate
-from interlock.tools.kind import Config, ConfigError, Context, Operation, Proof, ToolFailed
+from interlock.tools.kind import Config, ConfigError, Context, HostCall, Operation, Proof, ToolFailed
 
 RESIDUAL = "rests on one interpreter written in Rust; its process has this service's uid and an empty environment"
 ATTEMPTS: Mapping[str, tuple[str, ...]] = {  # claim → code that must raise, never yield
@@ -88,12 +88,12 @@ class Compute:
         self._pool.close()
 
 
-def _nothing(name: str, arguments: dict[str, Json]) -> Mapping[str, object]:
+def _nothing(name: str, arguments: dict[str, Json]) -> Mapping[str, object]:  # noqa: ARG001 - as `HostCall`
     return {"failed": f"{name} is not called to prove anything"}
 
 
 class ComputeKind:
-    """`kind: compute`. `host` makes the calls of the tools that an entry lists under `tools:`."""
+    """`kind: compute`. `host` makes the calls of the tools under `tools:`; without one the context does."""
 
     name = "compute"
 
@@ -113,6 +113,7 @@ class ComputeKind:
         chosen = settings(config)
         if importlib.util.find_spec("pydantic_monty") is None:
             raise ConfigError("`kind: compute` needs pydantic-monty", hint="pip install 'interlock[tools]'")
-        if chosen.tools and self._host is None:
+        host = self._host or context.call
+        if chosen.tools and host is None:
             raise ConfigError("`tools` are listed, but nothing here can call them", path=("tools",))
-        return Compute(entry, chosen, context, self._host)
+        return Compute(entry, chosen, context, host)

@@ -1,27 +1,14 @@
-"""Runs the code of a permitted call. Calls of tools inside it go out through a port, each with a decision of its own."""
+"""Runs the code of a permitted call. Calls of tools inside it go out through a port, each with its own decision."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
 
 from interlock.kernel.call import Call, Json, freeze, thaw
 from interlock.kernel.decision import Permit
 from interlock.kernel.errors import CallError, InterlockError
 from interlock.tools.compute.pool import Pool
-from interlock.tools.kind import ToolFailed
-
-
-class HostCall(Protocol):
-    """Makes a call of another tool on behalf of `outer`: same agent, principal and run, its own decision and permit."""
-
-    def __call__(self, outer: Call, name: str, arguments: Mapping[str, Json], /) -> Json:
-        """The result of the call.
-
-        Raises:
-            InterlockError: it was refused or could not be carried out.
-        """
-        ...
+from interlock.tools.kind import HostCall, ToolFailed
 
 
 def perform(

@@ -110,6 +110,7 @@ def tool(entry: str, chosen: Settings) -> ToolSpec:
     return ToolSpec(
         name=entry,
         effect=Effect.READ,
+        resource="Compute",
         description=text,
         arguments=(Argument(path="code", role=Role.TEXT), Argument(path="inputs", role=Role.TEXT)),
         schema={

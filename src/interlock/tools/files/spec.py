@@ -171,6 +171,7 @@ def _spec(
         description=description,
         arguments=tuple(Argument(path=path, role=role) for path, (role, _) in arguments.items()),
         returns=returns,
+        resource="File",
         schema={
             "type": "object",
             "properties": {path: schema for path, (_, schema) in arguments.items()},

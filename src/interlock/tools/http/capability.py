@@ -16,7 +16,7 @@ from interlock.kernel.call import Json
 from interlock.kernel.errors import CallError
 from interlock.kernel.spec import ToolSpec
 from interlock.tools.http import spec
-from interlock.tools.http.client import Client, Inject, nothing, tls_context
+from interlock.tools.http.client import Client, nothing, tls_context
 from interlock.tools.http.dial import Connect, Dialler, Resolver, SystemResolver, connect
 from interlock.tools.http.perform import Performer
 from interlock.tools.http.prove import prove
@@ -24,7 +24,7 @@ from interlock.tools.http.proxy import Policy, Proxy
 from interlock.tools.http.reach import Reach
 from interlock.tools.http.scope import Scope
 from interlock.tools.http.table import Judge, table
-from interlock.tools.kind import Context, Operation, Proof
+from interlock.tools.kind import Context, Inject, Operation, Proof
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,8 @@ class Http:
             resolve_seconds=limits.resolve_seconds,
         )
         client = partial(Client, reach=self._reach, dialler=self._dialler, limits=limits, tls=self._tls)
-        self._client = client(redirects=config.redirects, inject=world.inject)
+        inject = context.inject(config.injections) if config.injections else world.inject
+        self._client = client(redirects=config.redirects, inject=inject)
         self._plain = client()  # for the proxy: its clients follow redirects themselves, and hold their own secrets
         self._operations = tuple(
             self._operation(tool, methods, context) for tool, methods in spec.operations(entry, config).values()

@@ -13,7 +13,6 @@ import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import httpcore2
 
@@ -27,18 +26,10 @@ from interlock.tools.http.reach import READING, Reach
 from interlock.tools.http.scope import Request
 from interlock.tools.http.spec import Limits
 from interlock.tools.http.url import PORTS, Target
-from interlock.tools.kind import ConfigError, ScopeError, ToolFailed
+from interlock.tools.kind import ConfigError, Inject, ScopeError, ToolFailed
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _AGENT = "interlock"
-
-
-class Inject(Protocol):
-    """Headers that hold secrets, bound to a host and a method. Raising: the request is not sent."""
-
-    def __call__(self, host: str, method: str) -> Mapping[str, str]:
-        """The headers to add."""
-        ...
 
 
 def nothing(host: str, method: str) -> Mapping[str, str]:  # noqa: ARG001 - an `Inject`

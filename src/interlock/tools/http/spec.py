@@ -5,14 +5,15 @@ Reading methods make one tool, every writing method its own: rules, roles and bu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 
 from interlock.kernel.spec import Argument, Effect, Returns, Role, ToolSpec
 from interlock.policy.errors import meant
 from interlock.tools.http import names, url
 from interlock.tools.http.reach import METHODS, READING, Rule
-from interlock.tools.kind import Config, ConfigError, ScopeError
+from interlock.tools.kind import Config, ConfigError, Injection, ScopeError
 
 _KEYS = {
     "kind",
@@ -26,7 +27,8 @@ _KEYS = {
     "tunnel",
     "trusted",
 }
-_HOST_KEYS = {"host", "methods", "paths", "tunnel"}
+_HOST_KEYS = {"host", "methods", "paths", "tunnel", "headers", "secret"}
+_HANDLE = re.compile(r"(.*\s)?(secret://\S+)", re.DOTALL)
 _MIN_WILDCARD = 2  # labels behind `*.`: nobody owns all of `*.org`
 
 
@@ -48,6 +50,7 @@ class Settings:
     """An entry, checked."""
 
     rules: tuple[Rule, ...]
+    injections: tuple[Injection, ...] = ()
     redirects: int
     trusted: bool
     description: str
@@ -77,13 +80,24 @@ def settings(config: Config) -> Settings:
     hosts = config.get("hosts", ())
     if not isinstance(hosts, Sequence) or isinstance(hosts, str):
         raise ConfigError("`hosts` is a list", path=("hosts",), hint="write `hosts: [docs.example.com]`")
-    rules = [_rule(item, default, ("hosts", str(place))) for place, item in enumerate(hosts)]
+    rules: list[Rule] = []
+    injections: list[Injection] = []
+    for place, item in enumerate(hosts):
+        path = ("hosts", str(place))
+        rule = _rule(item, default, path)
+        found = tuple(_injections(item, rule, path)) if isinstance(item, Mapping) else ()
+        if found:  # over TLS, to one port: what a binding says, the reach says too
+            rule = replace(rule, schemes=frozenset({"https"}), ports=frozenset({found[0].port}), tunnel=False)
+        rules.append(rule)
+        injections += found
+    _alone(rules, injections)
     if _switch(config, "any_public_host", ()):
         rules.append(default)
     if not rules:
         raise ConfigError("no host is declared", path=("hosts",), hint="list `hosts`, or say `any_public_host: true`")
     return Settings(
         rules=tuple(rules),
+        injections=tuple(injections),
         redirects=_whole(config, "redirects", 0, 0, 10),
         trusted=_switch(config, "trusted", ()),
         description=_text(config, "description", (), default=""),
@@ -108,6 +122,39 @@ def _rule(item: object, default: Rule, path: tuple[str, ...]) -> Rule:
         paths=_paths(item, path),
         tunnel=_switch(item, "tunnel", path, default=default.tunnel),
     )
+
+
+def _injections(item: Mapping[str, object], rule: Rule, path: tuple[str, ...]) -> Iterator[Injection]:
+    """The secrets that requests to this host carry: `secret: secret://NAME`, or `headers: {Name: …secret://NAME}`."""
+    if "secret" not in item and "headers" not in item:
+        return
+    port = next(iter(rule.ports)) if len(rule.ports) == 1 else url.PORTS["https"]
+    if "https" not in rule.schemes or "*" in rule.host or port == url.PORTS["http"]:
+        raise ConfigError(
+            "a secret goes to one exact host, over https", path=path, hint="write `host: api.example.com`"
+        )
+    given = item.get("headers", {})
+    if not isinstance(given, Mapping):
+        raise ConfigError("`headers` are names with secrets", path=(*path, "headers"))
+    methods = tuple(m for m in METHODS if m in rule.methods)
+    if handle := _text(item, "secret", path, default=""):
+        yield Injection(secret=handle, host=rule.host, port=port, methods=methods)
+    for name, value in given.items():
+        found = _HANDLE.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            raise ConfigError(
+                f"`{name}` holds no handle", path=(*path, "headers", str(name)), hint="write `Bearer secret://NAME`"
+            )
+        yield Injection(
+            secret=found[2], host=rule.host, port=port, methods=methods, header=str(name), prefix=found[1] or ""
+        )
+
+
+def _alone(rules: Sequence[Rule], injections: Iterable[Injection]) -> None:
+    """No second rule admits a request to the host of a secret in another way."""
+    for host in {i.host for i in injections}:
+        if sum(rule.host != "*" and rule.names(host) for rule in rules) > 1:
+            raise ConfigError(f"`{host}` gets a secret and is named twice", path=("hosts",), hint="name it once")
 
 
 def _host(text: str, default: Rule, path: tuple[str, ...]) -> tuple[str, frozenset[str], frozenset[int]]:
@@ -254,5 +301,6 @@ def _tool(name: str, methods: tuple[str, ...], config: Settings) -> ToolSpec:
         description=config.description or f"{does} ({where}). Returns status, headers and body.",
         arguments=tuple(arguments),
         returns=Returns(own=("*",)) if config.trusted else Returns(),
+        resource="Url",
         schema={"type": "object", "properties": properties, "required": ["url"], "additionalProperties": False},
     )
