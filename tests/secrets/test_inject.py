@@ -4,11 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
-from tests.secrets.vaults import CALL, PERMIT, VALUE, vault
 
 from interlock.secrets.errors import InjectRefused, SecretError
 from interlock.secrets.handles import Secret
 from interlock.secrets.inject import PRESETS, Binding, Injector, preset
+from tests.secrets.vaults import CALL, PERMIT, VALUE, vault
 
 
 def headers(injector: Injector, *arguments: Any, **more: Any) -> Mapping[str, str]:
@@ -133,7 +133,7 @@ def test_a_value_that_would_start_another_header_is_refused(value: str) -> None:
 )
 def test_bindings_that_cannot_be(wrong: dict[str, Any]) -> None:
     good: dict[str, Any] = {"secret": KEY, "hosts": ("x.example",), "header": "X-Key", "methods": ("GET",)}
-    assert Binding(**good)
+    assert Binding(**good).hosts == ("x.example",)
     with pytest.raises(SecretError):
         Binding(**(good | wrong))
 
@@ -144,7 +144,7 @@ def test_a_preset_goes_to_its_service_only() -> None:
     assert headers(Injector([binding]), index, "POST")
     with pytest.raises(InjectRefused):
         headers(Injector([binding]), index, "DELETE")
-    assert preset("langsmith", KEY, hosts=["eu.api.smith.langchain.com"])
+    assert preset("langsmith", KEY, hosts=["eu.api.smith.langchain.com"]).header == "x-api-key"
     for service, host in [("pinecone", "evil-pinecone.io"), ("openai", "openai.com"), ("anthropic", "x.example")]:
         with pytest.raises(SecretError):
             preset(service, KEY, hosts=[host])

@@ -4,20 +4,21 @@ import base64
 import codecs
 import html
 import json
-import quopri
 import random
 import string
 import sys
 import urllib.parse
 from collections.abc import Callable
+from types import FrameType
+from typing import Any
 
 import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
-from tests.secrets.vaults import VALUE, cases
 
 from interlock.kernel.call import Json
 from interlock.secrets.matcher import Matcher, SecretRedactor, placeholder
+from tests.secrets.vaults import VALUE, cases
 
 CASES = cases("secrets")
 MARK = "[secret:KEY]"
@@ -43,7 +44,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "percent, twice": lambda v: urllib.parse.quote(urllib.parse.quote(v, safe=""), safe=""),
     "JSON": lambda v: json.dumps(v)[1:-1],
     "JSON, all": lambda v: "".join(f"\\u{c:04x}" for c in _units(v)),
-    "HTML": lambda v: html.escape(v),
+    "HTML": html.escape,
     "HTML, all": lambda v: "".join(f"&#{ord(c)};" for c in v),
     "HTML, hex": lambda v: "".join(f"&#x{ord(c):x};" for c in v),
     "reversed": lambda v: v[::-1],
@@ -203,7 +204,7 @@ def steps(matcher: Matcher, text: str) -> int:
     """Lines that run in the matcher's own code for one text."""
     count = 0
 
-    def trace(frame, event, arg):  # type: ignore[no-untyped-def]
+    def trace(frame: FrameType, event: str, arg: object) -> Any:
         nonlocal count
         if not frame.f_code.co_filename.endswith(("matcher.py", "forms.py")):
             return None

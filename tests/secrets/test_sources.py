@@ -5,11 +5,11 @@ import threading
 from pathlib import Path
 
 import pytest
-from tests.secrets.vaults import CALL, PERMIT, VALUE, check
 
 from interlock.secrets.errors import SecretError, SecretMissing
 from interlock.secrets.sources import DIRECTORIES, MAX_BYTES, Sources
 from interlock.secrets.vault import Vault
+from tests.secrets.vaults import CALL, PERMIT, VALUE, check
 
 
 def value(sources: Sources, name: str = "KEY") -> str:

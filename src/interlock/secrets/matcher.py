@@ -19,7 +19,7 @@ MAX_ROUNDS = 3  # a value could come about where another was taken out
 
 Span = tuple[int, int, str]
 
-_DSN = re.compile(r"[a-z][a-z0-9+.-]*://[^/\s:@]*:([^/\s]+)@|\bpassword\s*=\s*'?([^'\s;]+)", re.IGNORECASE)
+_DSN = re.compile(r"://[^/\s:@]{0,200}:([^/\s]+)@|\bpassword\s*=\s*'?([^'\s;]+)", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*-----(.*?)(?:-----END|\Z)", re.DOTALL)
 _PEM_LINE = 32  # characters; the last line of a key may be a few, which are no secret by themselves
 _BASE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")

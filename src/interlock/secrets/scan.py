@@ -29,7 +29,7 @@ _LOCKS = frozenset(
     "cargo.lock go.sum composer.lock gemfile.lock flake.lock packages.lock.json podfile.lock mix.lock deno.lock".split()
 )
 _CONFIG = tuple(
-    ".env .envrc .yml .yaml .ini .cfg .conf .config .toml .properties .tfvars .npmrc .pypirc .netrc .sh .bash .zsh "
+    ".env .envrc .yml .yaml .ini .cfg .conf .config .toml .properties .tf .tfvars .npmrc .pypirc .netrc .sh .bash .zsh "
     ".ps1 .service .credentials".split()
 )
 _CONFIG_PREFIXES = ("dockerfile", "containerfile", ".env")

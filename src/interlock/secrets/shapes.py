@@ -215,8 +215,8 @@ _WORD = (
 )
 _MARKS = ("key", "secret", "token", "pass", "pwd", "credential", "jwt")  # one is in every name that `_WORD` knows
 _ASSIGNED = re.compile(  # from the operator on: `re` skips to it at C speed; the name is looked at only then
-    r"[:=](?:(?<=:)=|(?<==)>)?(?!=)[ \t]{0,8}(?:[rbuf]?(?P<q>\\?[\"'`])(?P<v>[^\"'`\s\\]{6,400})(?P=q)"
-    r"|(?P<bare>[^\s\"'`#,;<>{}()\[\]$&|*][^\s\"'`<>]{5,400})(?=\s|$))"
+    r"[:=](?:(?<=:)=|(?<==)>)?(?!=)[ \t]{0,8}(?=[rbuf]?(?P<q>\\?[\"'`])(?P<v>[^\"'`\s\\]{6,400}+)(?P=q)"
+    r"|(?P<bare>[^\s\"'`#,;<>{}()\[\]$&|*][^\s\"'`<>]{5,400}+)(?=\s|$))"
 )
 _DEFAULT = re.compile(
     r"(?:getenv|environ\.get)\(\s{0,4}[\"'](?P<k>\w{3,100})[\"'],\s{0,4}[\"'](?P<v>[^\"'\s\\]{6,400})[\"']"
@@ -263,7 +263,7 @@ _WORDS = sorted(
     reverse=True,  # the longest first: the repetition below never goes back
 )
 _WEAK = re.compile(  # a literal of only such words names a value, it is none
-    rf"(?:[-_./: ]|{'|'.join(_WORDS)}|\d{{1,4}}(?![A-Za-z0-9]))++", re.IGNORECASE
+    rf"(?:[-_./:= ]|{'|'.join(_WORDS)}|\d{{1,4}}(?![A-Za-z0-9]))++", re.IGNORECASE
 )
 _REFERENCE = re.compile(  # code and templates that fetch a value from somewhere
     r"^(?:\$|%|@|!|&|\*|~|\{|<|#|/|\./|\.\./|https?:|file:|arn:|vault:|op:|env:|ssm:|projects/|ref\+)|\(|\)|\[|\]|"
@@ -315,13 +315,14 @@ def literal(value: str, medium: Medium, *, password: bool) -> bool:
 
 def find(text: str, medium: Medium, *, file_name: str = "") -> Iterator[Match]:
     """Credentials in `text`, in order of their start; each place is reported once, by the rule that knows most."""
-    taken: list[tuple[int, int]] = []
-    found: list[Match] = []
+    starts: list[int] = []
+    found: list[Match] = []  # in the order of `starts`, disjoint
     for match in _all(text, medium, file_name):
-        if all(match.end <= start or match.start >= end for start, end in taken):
-            taken.append((match.start, match.end))
-            found.append(match)
-    yield from sorted(found, key=lambda match: match.start)
+        i = bisect_right(starts, match.start)
+        if (i == 0 or found[i - 1].end <= match.start) and (i == len(found) or match.end <= found[i].start):
+            starts.insert(i, match.start)
+            found.insert(i, match)
+    yield from found
 
 
 def _all(text: str, medium: Medium, file_name: str) -> Iterator[Match]:
