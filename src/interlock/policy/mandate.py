@@ -246,9 +246,9 @@ def _choose(wish: Wish, said: Said, tools: Mapping[str, _Tool]) -> list[str] | N
             "create" in wish.classes and "add" not in wish.classes and not wish.light and wish.place
         )  # `save the dates in a file`
         if (wish.light or wish.classes & {"delete", "update", "add"}) and not (into or wish.classes & SENDS):
-            meant = (
-                wish.head | wish.place if "delete" in wish.classes else wish.head
-            )  # `remove the trip from my calendar`
+            meant = wish.head
+            if "delete" in wish.classes or meant == {"money"}:  # `from my calendar`, `the amount of my donation`
+                meant = wish.head | wish.place
             heads = [r for r in matches if r.tool.heads & meant]
             matches = [
                 r
