@@ -1,7 +1,7 @@
 """Finds every known value in every usual encoding: `found` for arguments, `scrub` for all that is read or kept.
 
 Exact matching, no guessing: what it finds is a secret. A needle that occurs holds one of its first `q` grams at a
-multiple of `q` in the view (q = half the shortest needle), so it is enough to cut the view there, which `re` does, and
+multiple of `q` in the view (at most half the shortest needle), so it is enough to cut the view there, which `re` does, and
 to compare where a gram is known: one look-up per `q` characters, linear in the text, whatever the number of needles.
 Not found: a value that was compressed, encrypted, cut into pieces or paraphrased (docs/secrets.md).
 """
@@ -15,6 +15,7 @@ from urllib.parse import unquote
 from interlock.kernel.call import Json
 from interlock.secrets.forms import LOOSE, MIN_CHARACTERS, TIGHT, Form, View, forms, views
 
+MAX_GRAM = 16  # characters; longer ones cost memory and pass over nothing more
 MAX_ROUNDS = 3  # a value could come about where another was taken out
 
 Span = tuple[int, int, str]
@@ -36,7 +37,7 @@ class _Index:
     __slots__ = ("__cut", "__grams", "q")
 
     def __init__(self, needles: Mapping[Form, str]) -> None:
-        self.q = (min((len(form.text) for form in needles), default=1) + 1) // 2
+        self.q = min(MAX_GRAM, (min((len(form.text) for form in needles), default=1) + 1) // 2)
         self.__cut = re.compile(f"(?s:.{{{self.q}}})")
         self.__grams: dict[str, list[tuple[int, Form, str]]] = {}
         for form, name in needles.items():
