@@ -122,6 +122,17 @@ def test_dots_are_resolved_where_they_stand(resolver: Resolver, tmp_path: Path, 
             resolver.open(folder, steps, os.O_PATH)
 
 
+@pytest.mark.parametrize("resolver", RESOLVERS, ids=lambda r: r.name)
+def test_a_link_is_a_link_wherever_it_stands(resolver: Resolver, tmp_path: Path, folder: int) -> None:
+    (tmp_path / "d").mkdir()
+    (tmp_path / "d" / "f").write_text("x")
+    (tmp_path / "l").symlink_to("d")
+    (tmp_path / "m").symlink_to("d/f")
+    for steps in [("l",), ("l", "f"), ("m",), ("d", "..", "l", "f")]:
+        with pytest.raises(OSError, match="symbolic links"):
+            resolver.open(folder, steps, os.O_PATH)
+
+
 @pytest.fixture
 def mounted(tmp_path: Path) -> Iterator[World]:
     """A folder and a file of the root that are mounts of something outside, on the same file system."""

@@ -301,6 +301,8 @@ def _type(item: os.DirEntry[str]) -> Type:
 
 def _regular(state: os.stat_result) -> None:
     """Return if content may be read from or written to what has this state."""
+    if stat.S_ISREG(state.st_mode) and state.st_nlink <= 1:
+        return
     kind = type_of(state)
     if kind == "link":
         raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
@@ -308,8 +310,7 @@ def _regular(state: os.stat_result) -> None:
         raise OSError(errno.EISDIR, os.strerror(errno.EISDIR))
     if kind == "special":
         raise ToolFailed("this is a device, pipe or socket, not a file")
-    if state.st_nlink > 1:
-        raise ToolFailed("this file has more than one name (hard links), so its content may lie elsewhere")
+    raise ToolFailed("this file has more than one name (hard links), so its content may lie elsewhere")
 
 
 def _delete(folder: int, name: bytes, *, as_folder: bool) -> None:

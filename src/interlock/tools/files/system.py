@@ -12,6 +12,7 @@ import os
 import platform
 from collections.abc import Callable
 from contextlib import suppress
+from functools import lru_cache
 from typing import TypeAlias
 
 Openat2: TypeAlias = Callable[[int, bytes, int], int]  # folder, path, flags → descriptor
@@ -20,7 +21,6 @@ RESOLVE = 0x01 | 0x02 | 0x04 | 0x08  # NO_XDEV, NO_MAGICLINKS, NO_SYMLINKS, BENE
 RENAME_NOREPLACE = 1
 _OPENAT2 = 437  # the same number on every architecture but alpha
 _RENAMEAT2 = {"x86_64": 316, "aarch64": 276, "riscv64": 276, "ppc64le": 357, "s390x": 347, "armv7l": 382, "i686": 353}
-_MODE = 0o666  # for O_CREAT; the process's umask applies
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
@@ -34,7 +34,13 @@ class _OpenHow(ctypes.Structure):
 _SIZE = ctypes.sizeof(_OpenHow)
 _openat2 = _libc["syscall"]  # another function object than `_syscall`: with types, a call costs a third
 _openat2.restype = ctypes.c_long
-_openat2.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.POINTER(_OpenHow), ctypes.c_size_t)
+_openat2.argtypes = (ctypes.c_long, ctypes.c_int, ctypes.c_char_p, ctypes.c_void_p, ctypes.c_size_t)
+
+
+@lru_cache(maxsize=32)
+def _how(flags: int) -> _OpenHow:
+    """What to open how; the kernel only reads it. Nothing is created by a path: see `root.Root.new`."""
+    return _OpenHow(flags | os.O_CLOEXEC, 0, RESOLVE)
 
 
 def openat2(folder: int, path: bytes, flags: int) -> int:
@@ -43,8 +49,7 @@ def openat2(folder: int, path: bytes, flags: int) -> int:
     Raises:
         OSError: ENOSYS or EPERM where there is no such call; EXDEV and ELOOP for what leaves; EAGAIN for a race.
     """
-    how = _OpenHow(flags | os.O_CLOEXEC, _MODE if flags & os.O_CREAT else 0, RESOLVE)
-    fd = int(_openat2(_OPENAT2, folder, path, how, _SIZE))
+    fd = int(_openat2(_OPENAT2, folder, path, ctypes.addressof(_how(flags)), _SIZE))
     if fd < 0:
         code = ctypes.get_errno()
         raise OSError(code, os.strerror(code))
