@@ -168,6 +168,18 @@ def test_a_redirect_out_of_the_scope_reaches_nobody(location: str) -> None:
         assert (len(server.heads), canary.connections) == (1, 0)
 
 
+def test_a_redirect_stays_on_its_port_even_where_both_are_declared() -> None:
+    outside = Loopback()
+    table: dict[str, Talk] = {}
+    with serving(outside, routes(table)) as server, serving(outside, reply()) as other:
+        table["/"] = to(f"http://{HOST}:{other.port}/")
+        with opened(declared(server, other, redirects=3), outside) as http:
+            assert fetch(http, f"http://{HOST}:{other.port}/")["status"] == 200
+            with pytest.raises(ScopeError, match="scheme or port"):
+                fetch(http, f"http://{HOST}:{server.port}/")
+    assert len(other.heads) == 1
+
+
 def test_redirects_are_counted() -> None:
     outside = Loopback()
     table = {f"/{n}": to(f"/{n + 1}") for n in range(10)}

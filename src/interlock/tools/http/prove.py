@@ -49,7 +49,7 @@ def prove(dialler: Dialler, limits: Limits, tls: ssl.SSLContext) -> tuple[Proof,
 
 
 def _meter() -> Meter:
-    return Meter(deadline=time.monotonic() + 5, bytes_left=100_000, clock=time.monotonic)
+    return Meter(deadline=time.monotonic() + 1, bytes_left=100_000, clock=time.monotonic)
 
 
 def _recording(dialler: Dialler, answers: Sequence[str]) -> tuple[Dialler, list[Address]]:
@@ -116,7 +116,7 @@ def _redirect(dialler: Dialler, limits: Limits, tls: ssl.SSLContext, canary: soc
     for where in ("127.0.0.1", "inside.example.com"):
         own = replace(dialler, connect=_towards(dialler, f"http://{where}:{port}/"), resolve=_resolve)
         client = Client(
-            reach=Reach((rule,), dialler.judge), dialler=own, limits=replace(limits, seconds=5), redirects=3, tls=tls
+            reach=Reach((rule,), dialler.judge), dialler=own, limits=replace(limits, seconds=1), redirects=3, tls=tls
         )
         try:
             client.fetch(Request(method="GET", target=url.parse(f"http://canary.example.com:{port}/")))
