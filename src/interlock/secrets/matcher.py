@@ -1,7 +1,7 @@
 """Finds every known value in every usual encoding: `found` for arguments, `scrub` for all that is read or kept.
 
 Exact matching, no guessing: what it finds is a secret. A needle that occurs holds one of its first `q` grams at a
-multiple of `q` in the view (at most half the shortest needle), so it is enough to cut the view there, which `re` does, and
+multiple of `q` in the view (at most half the shortest needle): it is enough to cut the view there, as `re` does, and
 to compare where a gram is known: one look-up per `q` characters, linear in the text, whatever the number of needles.
 Not found: a value that was compressed, encrypted, cut into pieces or paraphrased (docs/secrets.md).
 """
