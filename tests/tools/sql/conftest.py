@@ -109,7 +109,7 @@ class Server:
         self.made += 1
         name = f"shop{self.made}"
         with self.admin() as conn:
-            conn.execute(f"CREATE DATABASE {name} TEMPLATE prepared STRATEGY file_copy")
+            conn.execute(f"CREATE DATABASE {name} TEMPLATE prepared")
         return name
 
 
@@ -151,23 +151,32 @@ def granted(server: Server, tables: dict[str, Any], **more: Any) -> World:
 
 
 @pytest.fixture(scope="session")
-def reader(server: Server) -> tuple[World, Callable[[], list[Any]]]:
+def reader(server: Server) -> Iterator[tuple[World, Callable[[], list[Any]]]]:
     """Free SQL that reads, and what the database holds."""
     world = granted(server, READ, free_sql=True)
     database = world.config.pop("_database")
-    return world.open(), lambda: state(server, database)
-
-
-def state(server: Server, database: str) -> list[Any]:
-    """Everything that an attack could have changed."""
     with server.admin(database) as conn:
-        out: list[Any] = [conn.execute(f"SELECT * FROM {t} ORDER BY 1").fetchall() for t in ("orders", "items", "tickets", "vault")]
-        out.append(conn.execute("SELECT nspname, relname, relkind, relacl::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace WHERE nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2").fetchall())
-        out.append(conn.execute("SELECT proname, proacl::text FROM pg_proc WHERE pronamespace::regnamespace::text IN ('public', 'interlock') ORDER BY 1").fetchall())
-        out.append(conn.execute("SELECT rolname, rolsuper, rolconfig::text, rolconnlimit FROM pg_roles ORDER BY 1").fetchall())
-        out.append(conn.execute("SELECT polname, polroles, pg_get_expr(polqual, polrelid) FROM pg_policy ORDER BY 1, 3").fetchall())
-        out.append(conn.execute("SELECT count(*) FROM pg_largeobject_metadata").fetchall())
-        out.append(conn.execute("SELECT last_value, is_called FROM counter").fetchall())
-        out.append(conn.execute("SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'").fetchall())
-        out.append(conn.execute("SELECT slot_name FROM pg_replication_slots").fetchall())
-        return out
+        yield world.open(), lambda: state(conn)
+
+
+def state(conn: psycopg.Connection[Any]) -> list[Any]:
+    """Everything that an attack could have changed."""
+    return [
+        conn.execute(sql).fetchall()
+        for sql in (
+            "SELECT * FROM orders ORDER BY 1",
+            "SELECT * FROM items ORDER BY 1",
+            "SELECT * FROM tickets ORDER BY 1",
+            "SELECT * FROM vault ORDER BY 1",
+            "SELECT nspname, relname, relkind, relacl::text FROM pg_class c JOIN pg_namespace n ON n.oid = relnamespace"
+            " WHERE nspname NOT LIKE 'pg\\_%' ORDER BY 1, 2",
+            "SELECT proname, proacl::text FROM pg_proc WHERE pronamespace::regnamespace::text IN ('public', 'interlock')"
+            " ORDER BY 1",
+            "SELECT a.rolname, a.rolsuper, r.rolconfig::text, a.rolconnlimit, a.rolpassword FROM pg_authid a JOIN pg_roles r USING (oid) ORDER BY 1",
+            "SELECT polname, polroles, pg_get_expr(polqual, polrelid) FROM pg_policy ORDER BY 1, 3",
+            "SELECT count(*) FROM pg_largeobject_metadata",
+            "SELECT last_value, is_called FROM counter",
+            "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'",
+            "SELECT slot_name FROM pg_replication_slots",
+        )
+    ]
