@@ -3,6 +3,7 @@
 import errno
 import os
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -186,6 +187,28 @@ def test_without_proc_files_are_resolved_twice_and_compared(tmp_path: Path, monk
     with opened(tmp_path) as tool:
         monkeypatch.setattr(os, "open", without_proc)
         assert "content" in str(tool.call("read", path="a"))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_pipe_is_not_even_opened(kind: str, tmp_path: Path) -> None:
+    """Opening it would wake whoever waits for a reader: that is an effect."""
+    os.mkfifo(tmp_path / "pipe")
+    with opened(tmp_path, KINDS[kind]) as tool:
+        woken = threading.Event()
+
+        def write() -> None:
+            with (tmp_path / "pipe").open("wb"):
+                woken.set()
+
+        writer = threading.Thread(target=write)
+        writer.start()
+        for _ in range(200):
+            tool.refuses("read", path="pipe")
+            tool.refuses("append", path="pipe", content="x")
+            tool.call("search", query="x")
+        assert not woken.wait(0.1)
+        os.close(os.open(tmp_path / "pipe", os.O_RDONLY))
+        writer.join()
 
 
 def test_a_closed_tool_does_nothing_and_its_descriptor_is_nobody_elses(tmp_path: Path) -> None:

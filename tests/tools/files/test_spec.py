@@ -16,7 +16,7 @@ from interlock.tools.files import KIND, Files, system
 from interlock.tools.files.protected import CONTROL, EXAMPLES, SECRET, Protected
 from interlock.tools.files.prove import prove
 from interlock.tools.files.resolve import ByKernel, ByWalk
-from interlock.tools.kind import ConfigError
+from interlock.tools.kind import ConfigError, ScopeError
 from interlock.tools.kinds import KINDS as MANIFEST_KINDS
 from tests.tools.files.world import ALL, KINDS, MINT, World, no_openat2, opened, snapshot
 
@@ -150,6 +150,18 @@ def test_the_resource_is_the_place_in_the_root(tmp_path: Path) -> None:
     with opened(world.root, follow_links="inside") as tool:
         assert tool.scoped("read", path="link-folder-in/readme.md") == "docs:/docs/readme.md"
         assert tool.scoped("delete", path="link-in") == "docs:/link-in"
+
+
+@pytest.mark.parametrize(
+    "path", ["..", "../outside/secret.txt", "docs/../../x", "/etc/passwd", "a\0b", "", "d/" * 33 + "a", ".env"]
+)
+def test_no_resource_lies_outside(path: str, tmp_path: Path) -> None:
+    """Scope refuses by itself, so that no rule is asked and no approval can be given."""
+    world = World.make(tmp_path)
+    with opened(world.root) as tool, pytest.raises(ScopeError):
+        tool.scoped("read", path=path)
+    with opened(world.root, follow_links="inside") as tool, pytest.raises(ScopeError, match="leaves the root"):
+        tool.scoped("read", path="link")
 
 
 def integrities(tool_name: str, output: object, **config: object) -> dict[str, Integrity]:

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path as Folder
+from typing import NoReturn
 
 import jsonschema_rs
 
@@ -109,7 +110,7 @@ def _folder(path: Folder) -> int:
 
 
 def _validator(spec: ToolSpec) -> Callable[[dict[str, Json]], Mapping[str, Json]]:
-    validator = jsonschema_rs.validator_for(dict(spec.schema))
+    validator = jsonschema_rs.validator_for(dict(spec.schema), retriever=_fetch_nothing)
 
     def validate(arguments: dict[str, Json]) -> Mapping[str, Json]:
         for error in validator.iter_errors(arguments):
@@ -118,6 +119,10 @@ def _validator(spec: ToolSpec) -> Callable[[dict[str, Json]], Mapping[str, Json]
         return dict(arguments)
 
     return validate
+
+
+def _fetch_nothing(uri: str) -> NoReturn:
+    raise CallError(f"`{uri[:80]}` lies outside the schema, and nothing is fetched")
 
 
 def _scope(entry: str, name: str, spec: ToolSpec, files: Performer) -> Callable[[Call], Resource]:
