@@ -105,9 +105,13 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
 
+    @property
+    def certificate(self) -> bytes:
+        return self._certificate.public_bytes(serialization.Encoding.PEM)
+
     def trusted(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=self._certificate.public_bytes(serialization.Encoding.PEM).decode())
+        context.load_verify_locations(cadata=self.certificate.decode())
         return context
 
     def server(self, name: str, folder: Path) -> ssl.SSLContext:

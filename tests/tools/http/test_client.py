@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 
 from interlock.tools.http.capability import Http
+from interlock.tools.http.client import tls_context
 from interlock.tools.http.errors import BadAnswer, NotReached, TooMuch
-from interlock.tools.kind import ScopeError, ToolFailed
+from interlock.tools.kind import ConfigError, ScopeError, ToolFailed
 from tests.tools.http.server import Authority, Server, Talk, reply, serving
 from tests.tools.http.world import Loopback, opened, perform
 
@@ -558,3 +559,31 @@ def test_a_server_that_stalls_in_tls_meets_the_deadline() -> None:
         with pytest.raises(ToolFailed):
             fetch(http, f"https://{HOST}:{server.port}/")
         assert time.monotonic() - begin < 3
+
+
+def test_which_authorities_are_believed_is_not_the_environment_s_choice(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    outside, authority = Loopback(), Authority()
+    (tmp_path / "own.pem").write_bytes(authority.certificate)
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "own.pem"))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path))
+    monkeypatch.setenv("SSLKEYLOGFILE", str(tmp_path / "keys"))
+    assert ssl.create_default_context().keylog_filename  # the usual way would read them
+    with (
+        serving(outside, reply(), authority.server(HOST, tmp_path)) as server,
+        opened({"hosts": [f"{HOST}:{server.port}"]}, outside, tls=tls_context()) as http,
+    ):
+        with pytest.raises(NotReached):
+            fetch(http, f"https://{HOST}:{server.port}/")
+        assert server.heads == []
+    assert tls_context().keylog_filename is None
+
+
+def test_m9_without_authorities_an_entry_does_not_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    def load(*args: Any, **kwargs: Any) -> None:
+        raise FileNotFoundError("no such file")
+
+    monkeypatch.setattr(ssl.SSLContext, "load_verify_locations", load)
+    with pytest.raises(ConfigError, match="authorities"), opened({"hosts": [HOST]}, Loopback(), tls=None):
+        pass

@@ -39,9 +39,8 @@ def proxied(tmp_path: Path) -> Iterator[Any]:
     def start(config: dict[str, Any], outside: Any, **more: Any) -> tuple[str, list[str]]:
         context = opened(config, outside, **more)
         http = context.__enter__()
-        proxy = http.proxy(str(tmp_path / f"p{len(stack)}"))
         reports: list[str] = []
-        proxy._report = reports.append
+        proxy = http.proxy(str(tmp_path / f"p{len(stack)}"), report=reports.append)
         proxy.start()
         stack.append((context, proxy))
         return proxy.path, reports

@@ -76,9 +76,13 @@ class Http:
         """Try this machine's loopback, metadata addresses, private literals and a redirect; sends nothing outside."""
         return prove(self._dialler, self._limits, self._tls)
 
-    def proxy(self, path: str) -> Proxy:
-        """The same reach for programs that know proxies only, on a Unix socket at `path`; `start` opens it."""
-        return Proxy(Policy(reach=self._reach, dialler=self._dialler, client=self._plain, limits=self._limits), path)
+    def proxy(self, path: str, *, report: Callable[[str], None] | None = None) -> Proxy:
+        """The same reach for programs that know proxies only, on a Unix socket at `path`; `start` opens it.
+
+        `report` is told of every refusal, for the operator.
+        """
+        policy = Policy(reach=self._reach, dialler=self._dialler, client=self._plain, limits=self._limits)
+        return Proxy(policy, path, report=report)
 
     def close(self) -> None:
         """Close every connection."""
