@@ -8,7 +8,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from contextvars import ContextVar
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -246,6 +246,18 @@ class Opened:
         if observed.failed:
             raise ToolFailed(str(observed.content))
         return observed.content
+
+
+@contextmanager
+def administering(handles: Sequence[str], secrets: Secrets | None = None) -> Iterator[Callable[[str], str]]:
+    """What resolves `handles` while an administrator works, outside of any run.
+
+    Raises:
+        SecretError: one cannot be had.
+    """
+    vault = Vault(handles, _source(secrets), Opened().check)
+    with vault.opening(handles):
+        yield vault.resolve
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,7 +66,15 @@ def not_enforced(policy: Policy, tools: Sequence[Tool] | None) -> Mapping[str, S
     functions = {t.name: t for t in tools or ()}
     posture = assemble(policy, functions, audit=MemoryAudit(clock=time.time)).posture()["not_enforced"]
     gaps: Mapping[str, Sequence[str]] = posture if isinstance(posture, Mapping) else {}
-    return {k: v for k, v in gaps.items() if v and not (tools is None and k in _ABOUT_FUNCTIONS)}
+    scoped = {name for entry in policy.entries for name in entry.tools}  # not opened here: `interlock doctor` does
+    left = {gap: [name for name in names if name not in scoped] for gap, names in gaps.items()}
+    return {k: v for k, v in left.items() if v and not (tools is None and k in _ABOUT_FUNCTIONS)}
+
+
+def told_gaps(gaps: Mapping[str, Sequence[str]]) -> Iterator[str]:
+    """What is not enforced, in words."""
+    yield f"not enforced: {'nothing of what is asked here' if not gaps else ''}".rstrip()
+    yield from (f"  {_GAPS.get(gap, gap)}: {listed(names)}" for gap, names in gaps.items())
 
 
 def inferred(policy: Policy) -> Iterator[tuple[str, list[str]]]:
@@ -97,12 +105,14 @@ def _lines(
         yield f"agent {agent.name}: {told}"
     yield f"rules: {len(rules) - len(own)} shipped, {len(own)} own{f' ({listed(own)})' if own else ''}"
     yield f"relaxed: {listed(policy.relaxed)}"
+    if policy.entries:
+        told = listed(f"{e.name} ({e.kind}: {listed(e.tools)})" for e in policy.entries)
+        yield f"scoped, for `interlock doctor` to prove: {told}"
     yield f"digest: {policy.digest}"
     points = list(inferred(policy))
     yield f"inferred, for you to review: {'nothing' if not points else ''}".rstrip()
     yield from (f"  {name}: {'; '.join(found)}" for name, found in points)
-    yield f"not enforced: {'nothing of what is asked here' if not gaps else ''}".rstrip()
-    yield from (f"  {_GAPS.get(gap, gap)}: {listed(names)}" for gap, names in gaps.items())
+    yield from told_gaps(gaps)
     if tools is None:
         yield "no functions were given (--tools): arguments were checked against the manifest alone"
     elif strangers := sorted({t.name for t in tools} - set(policy.tools)):

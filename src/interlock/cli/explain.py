@@ -89,13 +89,13 @@ def run(options: Namespace) -> int:
         raise UsageError("a call that was never made needs `--tool`")
     else:
         story = _recorded(options, policy)
-    rules, note = _rules(story, policy, options.obligation)
+    rules, note = rules_of(story, policy, options.obligation)
     if options.json:
         names = ("decision", "asked", "answer", "endorsed", "final", "outcome", "mandates")
         told = {name: plain(getattr(story, name)) for name in names}
         print(to_json(told | {"policy": story.policy, "rules": rules, "note": note}))
     else:
-        print("\n".join(_lines(story, rules, note, made_up=options.tool is not None)))
+        print("\n".join(lines(story, rules, note, made_up=options.tool is not None)))
     return 0
 
 
@@ -146,9 +146,9 @@ def _last(records: Iterable[Record]) -> Record | None:
 
 
 def _made_up(options: Namespace, policy: Policy, functions: Mapping[str, Tool]) -> Story:
-    from interlock.assemble import assemble
-    from interlock.kernel.labels import Integrity
+    from interlock.assemble import Opened, assemble
     from interlock.stores.memory import MemoryAudit
+    from interlock.tools.kinds import KINDS
 
     if options.tool not in policy.tools:
         raise UsageError(f"the manifest has no tool `{options.tool}`", hint=f"it has {listed(policy.tools)}")
@@ -160,7 +160,22 @@ def _made_up(options: Namespace, policy: Policy, functions: Mapping[str, Tool]) 
         raise UsageError(f"no agent has the tool `{options.tool}`", hint="name one with --agent")
     policy.agent(agent)
     audit = MemoryAudit(clock=time.time)
-    monitor = assemble(policy, functions, audit=audit, obligations=dict.fromkeys(options.obligation, _discharged))
+    wanted = {options.tool, *(_parts(reading, policy)[1] for reading in options.read)}
+    entries = [entry for entry in policy.entries if wanted & set(entry.tools)]  # they know what a call would touch
+    opened = Opened()
+    opened.open(entries, KINDS, None, str(Path(policy.manifest_path).parent))
+    duties = dict.fromkeys(options.obligation, _discharged)
+    try:
+        monitor = assemble(policy, functions, opened=opened, audit=audit, obligations=duties)
+        _propose(options, policy, monitor, agent)
+    finally:
+        opened.close()
+    return stories(audit.records(), "made-up")[-1]
+
+
+def _propose(options: Namespace, policy: Policy, monitor: Monitor, agent: str) -> None:
+    from interlock.kernel.labels import Integrity
+
     state = monitor.open(agent=agent, principal=options.principal, run_id="made-up", me=options.me)
     if options.system:
         monitor.observe(state, options.system, Integrity.OWN)
@@ -170,7 +185,6 @@ def _made_up(options: Namespace, policy: Policy, functions: Mapping[str, Tool]) 
         _read(monitor, state, policy, reading)
     arguments = given.json_of(options.arguments or "{}", "`--arguments`")
     monitor.propose(state, _call(state, options.tool, arguments))
-    return stories(audit.records(), state.id)[-1]
 
 
 def _discharged(obligation: Obligation, call: Call) -> None:
@@ -213,7 +227,7 @@ def _call(state: Run, tool: str, arguments: Mapping[str, Any]) -> Call:
 # in words
 
 
-def _rules(story: Story, policy: Policy | None, obligations: Sequence[str]) -> tuple[dict[str, str], str]:
+def rules_of(story: Story, policy: Policy | None, obligations: Sequence[str] = ()) -> tuple[dict[str, str], str]:
     """The text of each rule that the decisions name, and what is to be said of these texts."""
     if policy is None:
         return {}, "with --manifest, the text of the rules is shown"
@@ -221,11 +235,12 @@ def _rules(story: Story, policy: Policy | None, obligations: Sequence[str]) -> t
         told = f"the manifest is not what was in force: it is sha256:{policy.digest}, recorded was "
         return {}, told + (f"sha256:{story.policy}" if story.policy else "none") + "; its rules are not shown"
     known = given.rules_in(policy.rules_text, obligations)
-    named = [r.removeprefix("error:") for d in (story.decision, story.last) for r in _strings(d.body.get("rules"))]
+    named = [r.removeprefix("error:") for d in (story.decision, story.last) for r in strings(d.body.get("rules"))]
     return {name: known[name] for name in dict.fromkeys(named) if name in known}, ""
 
 
-def _lines(story: Story, rules: Mapping[str, str], note: str, *, made_up: bool) -> Iterator[str]:
+def lines(story: Story, rules: Mapping[str, str], note: str, *, made_up: bool) -> Iterator[str]:
+    """The whole story for people; `made_up` if nothing was performed or recorded."""
     body, last = story.decision.body, story.last.body
     decided = str(last.get("decision"))
     yield coloured(
@@ -277,10 +292,10 @@ def _why(story: Story, rules: Mapping[str, str], note: str) -> Iterator[str]:
     steps = [story.decision] if story.final is None else [story.decision, story.final]
     for record in steps:
         decision = str(record.body.get("decision"))
-        yield f"  {_NAMES.get(decision, seen(decision)).lower()} by {seen(listed(_strings(record.body.get('rules'))))}"
+        yield f"  {_NAMES.get(decision, seen(decision)).lower()} by {seen(listed(strings(record.body.get('rules'))))}"
         if why := record.body.get("why"):
             yield f"    {seen(why)}"
-    for name in dict.fromkeys(r for record in steps for r in _strings(record.body.get("rules"))):
+    for name in dict.fromkeys(r for record in steps for r in strings(record.body.get("rules"))):
         plain_name = name.removeprefix("error:")
         if plain_name in rules:
             yield f"  rule {seen(name)}{' (it failed to evaluate, which forbids)' if plain_name != name else ''}"
@@ -307,7 +322,7 @@ def _facts(facts: object, story: Story) -> Iterator[str]:
         ("findings", "findings"),
         ("blocked", "blocked, which no approval lifts"),
     ):
-        if names := _strings(facts.get(key)):
+        if names := strings(facts.get(key)):
             yield f"  {told}: {seen(listed(names))}"
     if facts.get("listed") is not True:
         yield "  the agent does not have this tool"
@@ -330,7 +345,7 @@ _MANDATE = {
 def _read_before(facts: Mapping[str, object]) -> str:
     read = []
     if facts.get("external") is True:
-        read.append(f"external content, from {seen(listed(_strings(facts.get('sources')), otherwise='outside'))}")
+        read.append(f"external content, from {seen(listed(strings(facts.get('sources')), otherwise='outside'))}")
     if facts.get("confidential") is True:
         read.append("confidential data")
     return " and ".join(read) or "nothing external and nothing confidential"
@@ -376,5 +391,6 @@ def _list(value: object) -> list[object]:
     return value if isinstance(value, list) else []
 
 
-def _strings(value: object) -> list[str]:
+def strings(value: object) -> list[str]:
+    """The texts of a list that a record holds."""
     return [str(v) for v in _list(value)]

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from interlock.adapters.functions import Tool
     from interlock.policy.policy import Policy
+    from interlock.secrets.sources import Sources
     from interlock.stores.sqlite import SqliteAudit
 
 MANIFEST = "interlock.yaml"
@@ -44,6 +45,24 @@ def add_obligations(parser: ArgumentParser) -> None:
         metavar="NAME",
         help="an obligation that the application discharges (`@obliges`); may be repeated",
     )
+
+
+def add_dotenv(parser: _ActionsContainer) -> None:
+    """`--dotenv FILE`."""
+    parser.add_argument("--dotenv", metavar="FILE", help="look for secrets here too: development only")
+
+
+def secrets(dotenv: str | None) -> Sources:
+    """Where this process finds secrets.
+
+    Raises:
+        UsageError: there is no such file.
+    """
+    from interlock.secrets.sources import Sources
+
+    if dotenv is not None and not Path(dotenv).is_file():
+        raise UsageError(f"there is no file `{dotenv}`")
+    return Sources(environ=os.environ, dotenv=dotenv)
 
 
 def an_object(reference: str) -> object:
@@ -111,6 +130,7 @@ def policy(path: str, tools: Iterable[Tool] = (), obligations: Iterable[str] = (
         hint = "`interlock init --tools module:object -o interlock.yaml` writes a first one"
         raise UsageError(f"there is no manifest `{path}`", hint=hint)
     from interlock.policy.load import load_policy
+    from interlock.tools.kinds import KINDS
 
     known = list(tools)
     return load_policy(
@@ -118,6 +138,7 @@ def policy(path: str, tools: Iterable[Tool] = (), obligations: Iterable[str] = (
         schemas={t.name: t.parameters for t in known},
         descriptions={t.name: t.description for t in known},
         obligations=obligations,
+        kinds=KINDS,
     )
 
 

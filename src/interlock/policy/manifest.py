@@ -19,6 +19,7 @@ from interlock.kernel.spec import Role
 
 ROLES = tuple(r.value for r in Role)
 KIND = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
+SCOPED = ["files", "http", "sql", "compute", "shell"]  # kinds beside `function`; each judges its own keys
 _PLAIN = [r for r in ROLES if r != Role.ID]
 
 ToolName = Annotated[str, Field(pattern=f"^{NAME.pattern}$")]
@@ -159,6 +160,14 @@ class Manifest(_Part):
 def json_schema() -> str:
     """The JSON Schema of a manifest, as it is published beside this module."""
     schema = {"$schema": "https://json-schema.org/draft/2020-12/schema"} | Manifest.model_json_schema()
+    tools = schema["properties"]["tools"]["patternProperties"]
+    scoped = {
+        "type": "object",
+        "properties": {"kind": {"enum": SCOPED, "description": "What serves it; its keys stand in docs/tools.md."}},
+        "required": ["kind"],
+    }
+    for name, function in tools.items():
+        tools[name] = {"if": scoped, "else": function}
     return json.dumps(schema, indent=2, ensure_ascii=False) + "\n"
 
 
