@@ -226,6 +226,8 @@ def _body(client: socket.socket, talk: h11.Connection, meter: Meter, most: int) 
 
 def _kept(given: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
     pairs = [(name.decode("ascii").lower(), value.decode("latin-1")) for name, value in given]
+    if {"content-length", "transfer-encoding"} <= {name for name, _ in pairs}:
+        raise ScopeError("the request has two lengths")
     named = {word.strip().lower() for name, value in pairs if name == "connection" for word in value.split(",")}
     kept: dict[str, str] = {}
     for name, value in pairs:
