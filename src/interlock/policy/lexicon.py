@@ -76,10 +76,10 @@ _CLASSES = {
     "pay": "pay transfer wire settle settle_up square_up pay_for pay_in remit donate tip top_up charge deposit withdraw reimburse repay pay_back refund "
     "pay_off compensate credit venmo paypal fund invest split chip_in spend cover debit bill buy sell trade stake "
     "pay_out cash_out redeem bid send_money disburse payout tip contribute",
-    "buy": "buy take purchase order choose pick opt_for go_for go_with get checkout check_out shop grab pick_up stock_up rent subscribe hire acquire reorder "
+    "buy": "buy take purchase order opt_for go_with get checkout check_out shop grab pick_up stock_up rent subscribe hire acquire reorder "
     "procure",
     "refund": "refund reimburse return send_back give_back credit compensate repay pay_back chargeback",
-    "book": "book reserve take fix get_in choose pick opt_for go_for go_with get_on schedule arrange plan appoint rent hire organise organize set_up rebook prebook hold "
+    "book": "book reserve take fix get_in opt_for go_with get_on schedule arrange plan appoint rent hire organise organize set_up rebook prebook hold "
     "block_off sign_up register fix_up pencil_in slot_in order get enroll enrol preorder secure lock_in call",
     "post": "post publish tweet share announce blog broadcast retweet comment react put_up toot "
     "crosspost advertise pin release tell proclaim submit repost quote caption",

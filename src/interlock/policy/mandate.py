@@ -208,9 +208,19 @@ class LexicalPlanner:
             if found is None:  # a verb that no tool and no object explains: nothing may be concluded
                 return everything
             chosen |= dict.fromkeys(found)
+            if "send" in wish.classes and wish.head - PEOPLE <= {"message"} and not wish.light:
+                # A message goes by mail, in a channel or to one person: words seldom say which.
+                chosen |= dict.fromkeys(n for n, t in effects.items() if _says(t))
+            if wish.classes & {"pay", "refund"} and not wish.head - PEOPLE:
+                # However it is paid, or paid back.
+                chosen |= dict.fromkeys(n for n, t in effects.items() if "pay" in t.classes and "buy" not in t.classes)
         if said.pages or any("fetch" in w.classes and (not w.head or "page" in w.head) for w in said.wanted):
             chosen |= dict.fromkeys(fetches)
         return Mandate(effects=chosen, by="lexical")
+
+
+def _says(tool: _Tool) -> bool:
+    return "send" in tool.classes and "pay" not in tool.classes and bool(tool.objects & (MESSAGING | {"channel"}))
 
 
 _SAME, _LIKE, _AKIN = 3, 2, 1  # what a tool does is named by the verb of the wish; is of its class; may serve it
