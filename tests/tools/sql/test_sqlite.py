@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.tools.sql.conftest import World, check
-from tests.tools.sql.test_corpus import cases
 
 from interlock.kernel.errors import CallError
 from interlock.tools.kind import ConfigError, Context, ScopeError, ToolFailed
+from tests.tools.sql.test_corpus import cases
+from tests.tools.sql.world import World, check
 
 ATTACKS, BENIGN = cases("sql_sqlite"), cases("sql_sqlite_benign")
 SHOP = """
@@ -31,7 +31,11 @@ INSERT INTO tickets VALUES (1, 'alice', 'broken'), (2, 'bob', 'lost');
 CREATE TRIGGER logged AFTER UPDATE ON tickets BEGIN INSERT INTO log VALUES (NEW.title); END;
 """
 READ: dict[str, Any] = {
-    "orders": {"columns": ["id", "status", "total", "placed", "note"], "rows": "customer_id = principal", "own": ["id", "status"]},
+    "orders": {
+        "columns": ["id", "status", "total", "placed", "note"],
+        "rows": "customer_id = principal",
+        "own": ["id", "status"],
+    },
     "items": {"columns": ["id", "order_id", "Unit Name", "qty", "tags"]},
 }
 TICKETS: dict[str, Any] = {
@@ -51,7 +55,7 @@ def shop(folder: Path, tables: dict[str, Any], **more: Any) -> World:
             conn.executescript(SHOP)
         conn.close()
     config = {"kind": "sql", "path": "shop.db", "tables": tables, **more}
-    return World(config, Context(base_dir=str(folder), secrets={}.__getitem__, check=check)).open()
+    return World(config, Context(base_dir=str(folder), secrets=str, check=check)).open()
 
 
 @pytest.fixture(scope="module")
@@ -103,7 +107,9 @@ def test_caps_on_rows_and_bytes(tmp_path: Path) -> None:
 def test_find_takes_filters_and_refuses_columns(tmp_path: Path) -> None:
     world = shop(tmp_path, READ)
     assert set(world.tools) == {"shop_orders_find", "shop_items_find"}
-    found = world.call("shop_orders_find", where={"total": {"gt": 5}, "status": ["open", "paid"], "note": None}, columns=["id"])
+    found = world.call(
+        "shop_orders_find", where={"total": {"gt": 5}, "status": ["open", "paid"], "note": None}, columns=["id"]
+    )
     assert found == {"rows": [{"id": 3}], "truncated": False}
     found = world.call("shop_orders_find", order_by="total", descending=True, columns=["id"], limit=1)
     assert found == {"rows": [{"id": 3}], "truncated": True}
@@ -129,10 +135,16 @@ def test_writes_stay_with_the_principals_rows(tmp_path: Path) -> None:
 
 def test_triggers_hold_a_write_that_forgot_its_condition(tmp_path: Path) -> None:
     world = shop(tmp_path, TICKETS)
-    for sql in ("UPDATE main.tickets SET title = 'x'", "DELETE FROM main.tickets", "INSERT INTO main.tickets (id) VALUES (9)"):
+    for sql in (
+        "UPDATE main.tickets SET title = 'x'",
+        "DELETE FROM main.tickets",
+        "INSERT INTO main.tickets (id) VALUES (9)",
+    ):
         with pytest.raises(ScopeError), world.capability._file.connection("alice", write=True) as guarded:
             guarded.change(sql, ())
-    assert len(sqlite3.connect(tmp_path / "shop.db").execute("SELECT * FROM tickets WHERE title <> 'x'").fetchall()) == 2
+    assert (
+        len(sqlite3.connect(tmp_path / "shop.db").execute("SELECT * FROM tickets WHERE title <> 'x'").fetchall()) == 2
+    )
 
 
 def test_a_write_of_too_many_rows_is_rolled_back(tmp_path: Path) -> None:
@@ -161,8 +173,11 @@ def test_what_cannot_be_limited_is_not_opened(tmp_path: Path) -> None:
             shop(tmp_path, {table: {"columns": ["id"]}})
     with pytest.raises(ConfigError, match="no column"):
         shop(tmp_path, {"orders": {"columns": ["nope"]}})
-    with pytest.raises(ConfigError, match="regular|no such"):
-        World({"kind": "sql", "path": ".", "tables": READ}, Context(base_dir=str(tmp_path), secrets={}.__getitem__, check=check)).open()
+    with pytest.raises(ConfigError, match=r"regular|no such"):
+        World(
+            {"kind": "sql", "path": ".", "tables": READ},
+            Context(base_dir=str(tmp_path), secrets=str, check=check),
+        ).open()
 
 
 def test_an_authorizer_that_fails_refuses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,11 +7,13 @@ authorizer over views. The gate keeps out what an engine cannot deny, and the wa
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from interlock.kernel.spec import ToolSpec
-from interlock.tools.kind import Config, Context, Kind
+from interlock.tools.kind import Config, Context
 from interlock.tools.sql import entry as entries
+from interlock.tools.sql import grants as statements
 from interlock.tools.sql import spec
 
 if TYPE_CHECKING:
@@ -42,5 +44,19 @@ class SqlKind:
 
         return Sql(entries.parse(entry, config), context)
 
+    def grants(self, entry: str, config: Config) -> str:
+        """The SQL that limits the entry's role, for an administrator to read and run with psql."""
+        return statements.grants(entries.parse(entry, config))
 
-KIND: Kind = SqlKind()
+    def apply(self, entry: str, config: Config, secrets: Callable[[str], str], admin: str) -> None:
+        """Run that SQL as `admin` (a DSN), in one transaction; only ever because somebody asked for it.
+
+        Raises:
+            ConfigError: the server refused, and nothing was changed.
+        """
+        from interlock.tools.sql.capability import apply  # noqa: PLC0415 - as above
+
+        apply(entries.parse(entry, config), secrets, admin)
+
+
+KIND = SqlKind()

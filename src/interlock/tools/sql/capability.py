@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import jsonschema_rs
@@ -61,7 +61,7 @@ class Sql:
             except ToolFailed as error:
                 raise ConfigError(str(error), path=("dsn",), hint=error.hint) from None
         else:
-            self._file = File(entry, os.path.join(context.base_dir, entry.path))
+            self._file = File(entry, str(Path(context.base_dir, entry.path)))
             self._file.check()
             _columns(entry, self._file)
         self.operations = tuple(self._operation(tool.spec, tool.work, context) for tool in tools(entry))
@@ -118,7 +118,7 @@ class Sql:
                 layer="watchdog",
                 claim=claim,
                 held=True,
-                evidence=f"statement_timeout works; here it is {limits.seconds:g} s, the watchdog's {limits.grace:g} s more ({error})",
+                evidence=f"{error.layer}: stopped; the limit is {limits.seconds:g} s, and {limits.grace:g} s more",
                 residual="memory of one statement is bounded by the server's configuration only",
             )
         return Proof(layer="watchdog", claim=claim, held=False, evidence="it ran to its end")

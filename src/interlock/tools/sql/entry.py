@@ -230,11 +230,12 @@ def _table(name: str, config: Config, engine: Engine) -> Table:
     rows = _text(config, "rows", at=at).strip()
     if rows and (";" in rows or rows.count("(") != rows.count(")")):
         raise ConfigError("`rows` is one condition", path=(*at, "rows"), hint='rows: "customer_id = principal"')
-    fixed = dict(_items(config, "fixed", at=at))
-    for column, value in fixed.items():
+    fixed: dict[str, Scalar] = {}
+    for column, value in _items(config, "fixed", at=at):
         _name(column, (*at, "fixed"))
         if not isinstance(value, str | int | float | bool | None):
             raise ConfigError(f"`{column}` is set to one plain value", path=(*at, "fixed", column))
+        fixed[column] = value
     if fixed and Operation.INSERT not in operations:
         raise ConfigError("`fixed` is what an insert sets, and `operations` has no `insert`", path=(*at, "fixed"))
     known = (*columns, *fixed)

@@ -231,7 +231,7 @@ def _small(call: Node) -> bool:
     """The second argument of `call` is a small number as it stands, and nothing below grows as well."""
     if any(_names(n.funcname)[-1] in GROWING for n in _nodes(call.args) if type(n).__name__ == "FuncCall"):
         return False
-    size = call.args[1] if len(call.args or ()) > 1 else None
+    size: Node = call.args[1] if len(call.args or ()) > 1 else None
     sizes = size.elements if type(size).__name__ == "A_ArrayExpr" else [size]
     numbers = [n.val.ival for n in sizes if type(n).__name__ == "A_Const" and type(n.val).__name__ == "Integer"]
     return len(numbers) == len(sizes) == 1 and numbers[0] <= MAX_GROWTH

@@ -6,6 +6,7 @@ lets everybody else pass comes with it, and the role itself is held by a restric
 widen. Only the role's own privileges are taken back; what PUBLIC has is the administrator's, and start-up reports it.
 """
 
+# ruff: noqa: S608 - this module writes SQL: every name goes through `ident`, every value through `literal`
 from __future__ import annotations
 
 import hashlib
@@ -40,11 +41,12 @@ def mark(table: Table) -> str:
 
 def fingerprint(polrelid: str = "polrelid") -> str:
     """SQL for the digest of a policy's expressions as the database holds them; `search_path` is `pg_catalog`."""
-    return f"md5(coalesce(pg_get_expr(polqual, {polrelid}), '') || '|' || coalesce(pg_get_expr(polwithcheck, {polrelid}), ''))"
+    parts = [f"coalesce(pg_get_expr({column}, {polrelid}), '')" for column in ("polqual", "polwithcheck")]
+    return f"md5(concat_ws('|', {', '.join(parts)}))"
 
 
 def grants(entry: Entry) -> str:
-    """The SQL that gives the role of `entry` exactly what the manifest says, for `psql -1 -v ON_ERROR_STOP=1 -f`.
+    """The SQL that gives the role of `entry` exactly what the manifest says, for psql -v ON_ERROR_STOP=1.
 
     The key is no part of the text: psql fills in `:'interlock_inner'` and `:'interlock_outer'` (docs/tools-sql.md).
     """
@@ -87,8 +89,8 @@ END $do$""",
     if entry.bound:
         out += [
             "CREATE SCHEMA IF NOT EXISTS interlock",
-            "CREATE TABLE IF NOT EXISTS interlock.key"
-            " (role name PRIMARY KEY, inner_pad bytea NOT NULL, outer_pad bytea NOT NULL)",
+            """CREATE TABLE IF NOT EXISTS interlock.key
+  (role name PRIMARY KEY, inner_pad bytea NOT NULL, outer_pad bytea NOT NULL)""",
             f"REVOKE ALL ON interlock.key FROM PUBLIC, {role}",
             f"""INSERT INTO interlock.key
   VALUES ({literal(entry.role)}, decode(:'interlock_inner', 'hex'), decode(:'interlock_outer', 'hex'))
@@ -125,7 +127,7 @@ END $do$""")
                 out.append(f"GRANT {operation.upper()} ({columns}) ON {name} TO {role}")
     if not table.rows:
         return out
-    held, comment = ident(policy(entry)), literal(mark(table) + " ")
+    held, base, comment = ident(policy(entry)), ident(f"{policy(entry)}_base"), literal(mark(table) + " ")
     condition = table.condition(BOUND)
     return [
         *out,
@@ -135,12 +137,14 @@ END $do$""")
     ALTER TABLE {name} ENABLE ROW LEVEL SECURITY;
   END IF;
 END $do$""",
-        f"DROP POLICY IF EXISTS {ident(policy(entry) + '_base')} ON {name}",
-        f"CREATE POLICY {ident(policy(entry) + '_base')} ON {name} AS PERMISSIVE FOR ALL TO {role}"
-        " USING (true) WITH CHECK (true)",
+        f"DROP POLICY IF EXISTS {base} ON {name}",
+        f"CREATE POLICY {base} ON {name} AS PERMISSIVE FOR ALL TO {role} USING (true) WITH CHECK (true)",
         f"DROP POLICY IF EXISTS {held} ON {name}",
-        f"CREATE POLICY {held} ON {name} AS RESTRICTIVE FOR ALL TO {role}\n"
-        f"  USING ({condition}\n)\n  WITH CHECK ({condition}\n)",
+        f"""CREATE POLICY {held} ON {name} AS RESTRICTIVE FOR ALL TO {role}
+  USING ({condition}
+)
+  WITH CHECK ({condition}
+)""",
         "SET LOCAL search_path = pg_catalog",
         f"""DO $do$ BEGIN
   EXECUTE (SELECT format('COMMENT ON POLICY {held} ON {name.replace("'", "''")} IS %L', {comment} || {fingerprint()})

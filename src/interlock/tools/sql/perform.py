@@ -98,4 +98,6 @@ def answer(found: Rows, *, write: bool) -> Json:
     if not write:
         return {"rows": found.rows, "truncated": found.truncated}
     out: dict[str, Json] = {"changed": found.changed}
-    return {"rows": found.rows} | out if found.rows else out
+    if found.rows:
+        out["rows"] = found.rows
+    return out

@@ -6,13 +6,14 @@ found by whoever is looking for one. TEMP on the database and EXECUTE on Postgre
 default and stay: read-only transactions and the gate deal with them (docs/tools-sql.md).
 """
 
+# ruff: noqa: E501, S608 - catalog queries are easier to check on long lines; their names go through `ident`
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from interlock.tools.kind import ConfigError, Proof, ToolFailed
+from interlock.tools.kind import ConfigError, Proof
 from interlock.tools.sql.entry import Entry, Operation, Table
 from interlock.tools.sql.grants import fingerprint, ident, mark, policy
 from interlock.tools.sql.session import Database, psycopg
@@ -20,7 +21,7 @@ from interlock.tools.sql.session import Database, psycopg
 if TYPE_CHECKING:
     from psycopg import Connection
 
-_DENIED = ("42501", "25006", "42704", "0A000", "0LP01", "28000")  # privilege, read-only, unknown or unsupported here
+_DENIED = frozenset({"42501", "25006"})  # insufficient privilege, read-only transaction
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ _COLUMNS = """SELECT n.nspname, c.relname, p.word, a.attname FROM pg_class c JOI
   CROSS JOIN (VALUES ('SELECT'), ('INSERT'), ('UPDATE'), ('REFERENCES')) p(word)
   WHERE c.relkind IN ('r', 'p', 'v', 'm', 'f') AND n.nspname NOT IN ('pg_catalog', 'information_schema')
   AND has_column_privilege(c.oid, a.attnum, p.word)"""
-_SECRET_CATALOGS = """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'pg_catalog'::regnamespace
+_CLOSED_CATALOGS = """SELECT c.relname FROM pg_class c WHERE c.relnamespace = 'pg_catalog'::regnamespace
   AND has_any_column_privilege(c.oid, 'SELECT') AND (
     c.relname IN ('pg_authid', 'pg_shadow', 'pg_user_mapping', 'pg_largeobject', 'pg_statistic', 'pg_statistic_ext_data',
       'pg_hba_file_rules', 'pg_ident_file_mappings', 'pg_file_settings', 'pg_config', 'pg_backend_memory_contexts',
@@ -120,7 +121,7 @@ def inspect(conn: Connection[Any], entry: Entry) -> Iterator[Surplus]:
             remedy=f"REVOKE CREATE {where.replace('in ', 'ON ').replace('on the database', 'ON DATABASE …')} FROM {me}, PUBLIC",
         )
     yield from _relations(ask, entry, me)
-    for (name,) in ask(_SECRET_CATALOGS):
+    for (name,) in ask(_CLOSED_CATALOGS):
         yield Surplus(
             claim="no secret catalog", found=f"it reads `{name}`", remedy=f"REVOKE ALL ON {name} FROM {me}, PUBLIC"
         )
@@ -201,7 +202,7 @@ def _too_much(schema: str, name: str, word: str, me: str, kind: str = "") -> Sur
     return Surplus(
         claim="only declared tables and columns",
         found=f"it has {word} on {where}",
-        remedy=f"REVOKE {word.split(' (')[0]} ON {kind}{where} FROM {me}, PUBLIC",
+        remedy=f"REVOKE {word.partition(' (')[0]} ON {kind}{where} FROM {me}, PUBLIC",
     )
 
 
@@ -250,9 +251,8 @@ def attempt(database: Database) -> Iterator[Proof]:
         ("reads no password", "SELECT rolpassword FROM pg_catalog.pg_authid LIMIT 1", True),
         ("loads no library", "LOAD 'pg_stat_statements'", True),
     ]
-    for operation in Operation:
-        if operation not in first.operations and operation is not Operation.SELECT:
-            tries.append((f"no {operation} in `{first.name}`", _harmless(operation, name, first), True))
+    absent = [o for o in Operation if o not in first.operations and o is not Operation.SELECT]
+    tries += [(f"no {o} in `{first.name}`", _harmless(o, name, first), True) for o in absent]
     if not reading:
         tries.append((f"no select in `{first.name}`", f"SELECT 1 FROM {name} LIMIT 1", True))
     with database.transaction("interlock:probe") as conn:
@@ -271,8 +271,8 @@ def attempt(database: Database) -> Iterator[Proof]:
     tries += [
         (f"not the column {c} of `{first.name}`", f"SELECT {ident(c)} FROM {name} LIMIT 1", True) for (c,) in columns
     ]
-    for claim, sql, write in tries:
-        yield _tried(database, claim, sql, write=write)
+    for write in (False, True):
+        yield from _tried(database, [(claim, sql) for claim, sql, writing in tries if writing is write], write=write)
     if entry.bound:
         yield _forged(database)
 
@@ -287,20 +287,19 @@ def _harmless(operation: Operation, name: str, table: Table) -> str:
             return f"DELETE FROM {name} WHERE false"
 
 
-def _tried(database: Database, claim: str, sql: str, *, write: bool) -> Proof:
+def _tried(database: Database, tries: list[tuple[str, str]], *, write: bool) -> Iterator[Proof]:
+    """Each of `tries` behind a savepoint, all in one transaction that is rolled back."""
     lib = psycopg()
-    evidence, held = "it ran", False
-    try:
-        with database.transaction("interlock:probe", write=write) as conn:
+    with database.transaction("interlock:probe", write=write) as conn:
+        for claim, sql in tries:
+            held, evidence = False, "it ran"
             try:
-                conn.execute(sql, binary=True)
+                with conn.transaction(force_rollback=True):
+                    conn.execute(sql, binary=True)
             except lib.Error as error:
-                held = (error.sqlstate or "") in _DENIED
-                evidence = f"SQLSTATE {error.sqlstate}"
-            conn.rollback()
-    except ToolFailed as error:
-        return Proof(layer="engine", claim=claim, held=False, evidence=str(error))
-    return Proof(layer="engine", claim=claim, held=held, evidence=f"`{sql[:80]}`: {evidence}")
+                held, evidence = error.sqlstate in _DENIED, f"SQLSTATE {error.sqlstate}"
+            yield Proof(layer="engine", claim=claim, held=held, evidence=f"`{sql[:80]}`: {evidence}")
+        conn.rollback()
 
 
 def _forged(database: Database) -> Proof:

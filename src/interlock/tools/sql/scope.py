@@ -6,6 +6,7 @@ PostgreSQL's statements go through the gate, which is pure. SQLite's are compile
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import assert_never
 
 from interlock.kernel.call import Call, Frozen, Resource
 from interlock.tools.kind import ScopeError
@@ -60,6 +61,8 @@ def built(entry: Entry, work: Simple, call: Call) -> tuple[str, list[Scalar]]:
             sql = builder.update(call.arguments)
         case Operation.DELETE:
             sql = builder.delete(call.arguments)
+        case _:
+            assert_never(work.operation)
     return sql, builder.values
 
 

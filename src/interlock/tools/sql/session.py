@@ -5,6 +5,7 @@ and are always rolled back. Rows come as JSON text that the server makes, number
 nor a huge result reaches this process. Nothing survives the call: the connection is closed.
 """
 
+# ruff: noqa: S608 - SQL around statements that the gate has judged
 from __future__ import annotations
 
 import contextlib
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from psycopg import Connection
 
 _TELLING = ("22", "23", "42")  # SQLSTATE classes whose first line helps the model: data, constraint, access or syntax
-_CUT = """SELECT CASE WHEN sum(octet_length(interlock_s.j)) OVER (ROWS UNBOUNDED PRECEDING) <= {bytes} THEN interlock_s.j END
+_CUT = """SELECT CASE WHEN sum(octet_length(interlock_s.j)) OVER (ROWS UNBOUNDED PRECEDING) <= {bytes}
+  THEN interlock_s.j END
 FROM (SELECT row_to_json(interlock_q)::text AS j FROM {source} AS interlock_q LIMIT {parameter}) AS interlock_s"""
 
 
@@ -182,7 +184,9 @@ def run(
         texts = [row[0] for row in conn.execute(gate.wrapped(statement, sql, entry), [*values, str(most + 1)])]
         return _cut(texts, most)
     inner = _CUT.format(source="interlock_w", **cut)
-    sql = f"WITH interlock_w AS (\n{statement.sql}\n) SELECT (SELECT count(*) FROM interlock_w), interlock_r.* FROM ({inner}) AS interlock_r"
+    sql = f"""WITH interlock_w AS (
+{statement.sql}
+) SELECT (SELECT count(*) FROM interlock_w), interlock_r.* FROM ({inner}) AS interlock_r"""
     found = conn.execute(gate.wrapped(statement, sql, entry), [*values, str(most + 1)]).fetchall()
     changed = _few(int(found[0][0]) if found else 0, entry)
     rows = _cut([row[1] for row in found], most)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TypeAlias
+from typing import TypeAlias, assert_never
 
 from interlock.kernel.spec import Argument, Effect, Returns, Role, ToolSpec
 from interlock.tools.kind import ConfigError, ScopeError
@@ -228,6 +228,8 @@ def _simple(entry: Entry, table: Table, operation: Operation) -> Tool:
             text = f"Delete the rows of `{table.name}` whose columns equal `where`."
             schema = _object({"where": equal | {"minProperties": 1}}, "where")
             arguments = [*_by_column(table, "where", Role.UNKNOWN)]
+        case _:
+            assert_never(operation)
     return Tool(
         ToolSpec(
             name=f"{entry.name}_{table.name}_{name}",

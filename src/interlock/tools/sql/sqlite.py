@@ -7,15 +7,16 @@ principal. Writes are the tool's own statements, held to the same rows by tempor
 and steps, a deadline in the progress handler; no ATTACH, no PRAGMA, no extension; nothing survives the call.
 """
 
+# ruff: noqa: S608 - this module writes SQL: every name goes through `ident`, every value through `literal`
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import sqlite3
 import stat
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -41,6 +42,7 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_TRIGGER_DEPTH: 5,
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
+_DEFENSIVE = 1010  # SQLITE_DBCONFIG_DEFENSIVE, which Python 3.11 does not name
 _JSON = frozenset({"json_each", "json_tree"})
 
 
@@ -58,7 +60,7 @@ class File:
     """The SQLite file of an entry."""
 
     def __init__(self, entry: Entry, path: str) -> None:
-        self.entry, self.path = entry, os.path.realpath(path)
+        self.entry, self.path = entry, str(Path(path).resolve())
         self._functions = SQLITE | {f.lower() for f in entry.functions}
 
     def check(self) -> None:
@@ -68,7 +70,7 @@ class File:
             ConfigError: it does not, or they are of a kind that cannot be limited.
         """
         try:
-            mode = os.stat(self.path).st_mode
+            mode = Path(self.path).stat().st_mode
         except OSError:
             raise ConfigError("there is no such file", path=("path",), hint="path: ./shop.db") from None
         if not stat.S_ISREG(mode):
@@ -146,23 +148,22 @@ class Guarded:
         """Views and triggers for `principal`, settings, limits."""
         conn, who = self.conn, literal(principal)
         conn.set_progress_handler(self._tick, STEP)
-        for pragma in ("trusted_schema=0", "cell_size_check=1", "mmap_size=0", "temp_store=2", "foreign_keys=1"):
+        for pragma in ("trusted_schema=0", "cell_size_check=1", "mmap_size=0", "temp_store=1", "foreign_keys=1"):
             conn.execute(f"PRAGMA {pragma}")
         if hasattr(conn, "setconfig"):  # Python 3.12
-            conn.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
-            conn.setconfig(sqlite3.SQLITE_DBCONFIG_ENABLE_VIEW, True)
+            conn.setconfig(_DEFENSIVE, True)  # noqa: FBT003 - sqlite3's own signature
         names = {str(row[0]).lower() for row in conn.execute("SELECT name FROM main.sqlite_master")}
         self._virtual = _JSON - names
         for name in self._virtual:  # declared now, because that writes to the schema in memory
-            conn.execute(f"SELECT 1 FROM {name}('[]')").fetchall()  # noqa: S608 - a constant
+            conn.execute(f"SELECT 1 FROM {name}('[]')").fetchall()
         for table in self.entry.tables.values():
             secret = f"interlock_{secrets.token_hex(16)}"
             self._views[secret] = table.name
             columns = ", ".join(ident(c) for c in table.columns)
             where = f"\nWHERE (\n{table.condition(who)}\n)" if table.rows else ""
             source = f"main.{ident(table.name)}"
-            conn.execute(f"CREATE TEMP VIEW {ident(secret)} AS SELECT {columns} FROM {source}{where}")  # noqa: S608
-            conn.execute(f"CREATE TEMP VIEW {ident(table.name)} AS SELECT * FROM temp.{ident(secret)}")  # noqa: S608
+            conn.execute(f"CREATE TEMP VIEW {ident(secret)} AS SELECT {columns} FROM {source}{where}")
+            conn.execute(f"CREATE TEMP VIEW {ident(table.name)} AS SELECT * FROM temp.{ident(secret)}")
             if self._write and table.rows:
                 self._hold(table, who)
         if self._write:
@@ -185,7 +186,7 @@ class Guarded:
             name = f"interlock_{secrets.token_hex(16)}"
             self._own.add(name)
             self.conn.execute(
-                f"CREATE TEMP TRIGGER {ident(name)} {moment} ON {source} BEGIN SELECT RAISE(ABORT, 'interlock row')"  # noqa: S608
+                f"CREATE TEMP TRIGGER {ident(name)} {moment} ON {source} BEGIN SELECT RAISE(ABORT, 'interlock row')"
                 f" WHERE NOT EXISTS (SELECT 1 FROM {source} WHERE rowid = {row}.rowid AND (\n{condition}\n)); END"
             )
 

@@ -1,5 +1,6 @@
 """Our own statements for the tools of one table: names quoted, values always parameters, in order."""
 
+# ruff: noqa: S608 - this module writes SQL: names are declared and go through `ident`, values are parameters
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,7 +24,7 @@ class Builder:
     def find(self, arguments: Mapping[str, Frozen], limit: int) -> str:
         """A SELECT with the model's filters, columns and order."""
         columns = _list(arguments.get("columns")) or self._table.columns
-        sql = f"SELECT {', '.join(self._column(c) for c in columns)} FROM {self._read_from}"  # noqa: S608 - quoted
+        sql = f"SELECT {', '.join(self._column(c) for c in columns)} FROM {self._read_from}"
         if where := " AND ".join(self._filters(_map(arguments.get("where")))):
             sql += f" WHERE {where}"
         if order := arguments.get("order_by"):
@@ -38,7 +39,7 @@ class Builder:
         row: dict[str, Frozen] = {c: self._principal if v == PRINCIPAL else v for c, v in self._table.fixed.items()}
         row = values | row
         columns = ", ".join(self._column(c, fixed=True) for c in row)
-        sql = f"INSERT INTO {self._write_to} ({columns}) VALUES ({', '.join(map(self._value, row.values()))})"  # noqa: S608
+        sql = f"INSERT INTO {self._write_to} ({columns}) VALUES ({', '.join(map(self._value, row.values()))})"
         if not self._lite and self._table.id and "select" in self._table.operations:
             sql += f" RETURNING {', '.join(map(ident, self._table.id))}"
         return sql
@@ -47,11 +48,11 @@ class Builder:
         """An UPDATE of the rows that equal `where`, within the principal's."""
         values = _map(arguments.get("values"))
         sets = ", ".join(f"{self._column(c)} = {self._value(v)}" for c, v in values.items())
-        return f"UPDATE {self._write_to} SET {sets} WHERE {self._equal(arguments)}"  # noqa: S608 - quoted
+        return f"UPDATE {self._write_to} SET {sets} WHERE {self._equal(arguments)}"
 
     def delete(self, arguments: Mapping[str, Frozen]) -> str:
         """A DELETE of the rows that equal `where`, within the principal's."""
-        return f"DELETE FROM {self._write_to} WHERE {self._equal(arguments)}"  # noqa: S608 - quoted
+        return f"DELETE FROM {self._write_to} WHERE {self._equal(arguments)}"
 
     def _equal(self, arguments: Mapping[str, Frozen]) -> str:
         where = _map(arguments.get("where"))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
+from typing import Self
 
 
 class Watchdog:
@@ -22,7 +23,7 @@ class Watchdog:
         self._thread = threading.Thread(target=self._watch, name="interlock-sql-watchdog", daemon=True)
         self.acted = ""  # "cancel" or "terminate" once it did
 
-    def __enter__(self) -> Watchdog:
+    def __enter__(self) -> Self:
         self._thread.start()
         return self
 
