@@ -30,10 +30,13 @@ def swapping(root: Path, outside: Path) -> Iterator[None]:
     names = AT_FDCWD, bytes(root / "d"), AT_FDCWD, bytes(root / "link")
 
     def swap() -> None:
+        turn = 0
         while not stop.is_set():
             _exchange(*names, RENAME_EXCHANGE)
+            time.sleep(0)  # hand over: the tool shall meet both
             _exchange(*names, RENAME_EXCHANGE)
-            time.sleep(0)
+            turn += 1
+            time.sleep(0 if turn % 50 else 0.003)  # a rest as a folder, so that long work can end well at times
 
     thread = threading.Thread(target=swap)
     thread.start()
