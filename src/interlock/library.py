@@ -116,28 +116,31 @@ class Interlock:
             else load_policy(manifest, schemas=schemas, descriptions=descriptions, obligations=duties, kinds=known)
         )
         self._opened = Opened()
-        base_dir = str(Path(self.policy.manifest_path).parent)
-        self._opened.open(self.policy.entries, known, secrets, base_dir)
-        for warning in self._opened.vault.warnings if self._opened.vault else ():
-            warnings.warn(warning, SecretWarning, stacklevel=2)
-        for name in (n for e in self.policy.entries for n in e.tools):
-            spec = self.policy.tools[name]
-            self.tools[name] = Tool.from_schema(name, spec.description, spec.schema, _elsewhere)
-        self.reader = reader
         if callable(approvals) and not hasattr(approvals, "ask"):
             if inspect.iscoroutinefunction(approvals):
                 raise ApprovalError("this function approves asynchronously; pass an object with `async def ask`")
             approvals = InProcessApprovals(approvals, by="application")
-        self.monitor: Monitor = assemble(
-            self.policy,
-            {t.name: t for t in functions},
-            opened=self._opened,
-            audit=audit,
-            approvals=approvals,
-            planner=planner,
-            redact=redact,
-            obligations=obligations,
-        )
+        self.reader = reader
+        self._opened.open(self.policy.entries, known, secrets, str(Path(self.policy.manifest_path).parent))
+        try:
+            for name in (n for e in self.policy.entries for n in e.tools):
+                spec = self.policy.tools[name]
+                self.tools[name] = Tool.from_schema(name, spec.description, spec.schema, _elsewhere)
+            self.monitor: Monitor = assemble(
+                self.policy,
+                {t.name: t for t in functions},
+                opened=self._opened,
+                audit=audit,
+                approvals=approvals,
+                planner=planner,
+                redact=redact,
+                obligations=obligations,
+            )
+        except BaseException:
+            self.close()
+            raise
+        for warning in self._opened.vault.warnings if self._opened.vault else ():
+            warnings.warn(warning, SecretWarning, stacklevel=2)
 
     def close(self) -> None:
         """Give back what scoped tools hold open: descriptors, connections, workers."""

@@ -1,6 +1,6 @@
 """`interlock doctor`: try to break what the manifest configures, on this machine, and show what held.
 
-Each entry is opened by itself, with its own secrets, and proves its claims; one that does not open is one claim that does
+Each entry is opened by itself, with its own secrets, and proves its claims; one that does not open is a claim that does
 not hold. Beside them stand what everything rests on, the audit and the rules, and what the machine offers.
 Exit status: 0 if every claim holds, else 1.
 """

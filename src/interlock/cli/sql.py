@@ -36,12 +36,16 @@ def _grants(options: Namespace) -> int:
 
     if options.apply != (options.admin_dsn is not None):
         raise UsageError("`--apply` and `--admin-dsn` go together", hint="without both, the SQL is printed only")
+    if options.apply:
+        from interlock.secrets.handles import name_of
+
+        name_of(options.admin_dsn)  # a value in its place is refused, and not repeated
     tools = given.functions(options.tools) if options.tools else []
     entry = _entry(given.policy(options.manifest, tools), options.entry)
     print(grants(entry), end="")
     if options.apply:
         _apply(entry, options.admin_dsn, options.dotenv)
-        print(coloured(f"-- applied: `{entry.role}` has this and nothing more", "good"))
+        print(coloured(f"-- applied to the role `{entry.role}`; `interlock doctor` tries it", "good"))
     return 0
 
 
@@ -56,10 +60,8 @@ def _entry(policy: Policy, name: str) -> Entry:
 
 def _apply(entry: Entry, admin: str, dotenv: str | None) -> None:
     from interlock.assemble import administering, handles_in
-    from interlock.secrets.handles import name_of
     from interlock.tools.sql.capability import apply
 
-    name_of(admin)  # a value in its place is refused, and not repeated
     handles = list(handles_in([entry.dsn, entry.key, admin]))
     with administering(handles, given.secrets(dotenv)) as resolve:
         apply(entry, resolve, resolve(admin))
