@@ -9,6 +9,7 @@ from interlock.kernel.spec import Effect, Role, ToolSpec
 from interlock.policy.errors import ConfigError
 from interlock.tools.http import KIND
 from interlock.tools.http.spec import settings
+from interlock.tools.kind import Injection
 
 
 def tools(**config: Any) -> dict[str, ToolSpec]:
@@ -91,6 +92,17 @@ def test_what_is_left_out_is_the_safe_case() -> None:
         ({"hosts": ["a.example.com"], "ports": [0]}, ("ports",), "no port"),
         ({"hosts": ["a.example.com"], "ports": [True]}, ("ports",), "no port"),
         ({"hosts": ["a.example.com"], "ports": []}, ("ports",), "list"),
+        ({"hosts": [{"host": "http://a.example.com", "secret": "secret://K"}]}, ("hosts", "0"), "over https"),
+        ({"hosts": [{"host": "*.example.com", "secret": "secret://K"}]}, ("hosts", "0"), "exact host"),
+        ({"hosts": ["*.example.com", {"host": "a.example.com", "secret": "secret://K"}]}, ("hosts",), "named twice"),
+        ({"hosts": [{"host": "a.example.com", "secret": "literal"}]}, ("hosts", "0", "secret"), "no handle"),
+        ({"hosts": [{"host": "a.example.com", "secret": "x secret://K"}]}, ("hosts", "0", "secret"), "no handle"),
+        (
+            {"hosts": [{"host": "a.example.com", "headers": {"X": "literal"}}]},
+            ("hosts", "0", "headers", "X"),
+            "no handle",
+        ),
+        ({"hosts": [{"host": "a.example.com", "headers": ["X"]}]}, ("hosts", "0", "headers"), "names"),
         ({"hosts": ["a.example.com"], "redirects": 11}, ("redirects",), "between"),
         ({"hosts": ["a.example.com"], "redirects": True}, ("redirects",), "number"),
         ({"hosts": ["a.example.com"], "seconds": 0}, ("seconds",), "between"),
@@ -120,3 +132,32 @@ def test_specs_touch_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(socket, "socket", refuse)
     monkeypatch.setattr(socket, "getaddrinfo", refuse)
     assert tools(hosts=["a.example.com"])
+
+
+def test_a_secret_is_for_one_host_its_methods_https_and_one_port() -> None:
+    hosts = [
+        {"host": "api.openai.com", "methods": ["POST"], "secret": "secret://OPENAI_KEY", "tunnel": True},
+        {"host": "a.example.com:8443", "headers": {"Authorization": "Bearer secret://KEY"}},
+        "b.example.com",
+    ]
+    found = settings({"hosts": hosts, "schemes": ["http", "https"], "any_public_host": True})
+    assert found.injections == (
+        Injection(secret="secret://OPENAI_KEY", host="api.openai.com", port=443, methods=("POST",)),
+        Injection(
+            secret="secret://KEY",
+            host="a.example.com",
+            port=8443,
+            methods=("GET", "HEAD"),
+            header="Authorization",
+            prefix="Bearer ",
+        ),
+    )
+    for rule, port in zip(found.rules, (443, 8443), strict=False):
+        assert (set(rule.schemes), set(rule.ports), rule.tunnel) == ({"https"}, {port}, False)  # nowhere else
+
+
+def test_a_literal_in_place_of_a_handle_is_not_repeated() -> None:
+    for wrong in ({"secret": "s3cr3t"}, {"headers": {"X-Key": "s3cr3t"}}):
+        with pytest.raises(ConfigError) as caught:
+            tools(hosts=[{"host": "a.example.com", **wrong}])
+        assert "s3cr3t" not in f"{caught.value} {caught.value.hint}"

@@ -137,8 +137,11 @@ def _injections(item: Mapping[str, object], rule: Rule, path: tuple[str, ...]) -
     if not isinstance(given, Mapping):
         raise ConfigError("`headers` are names with secrets", path=(*path, "headers"))
     methods = tuple(m for m in METHODS if m in rule.methods)
-    if handle := _text(item, "secret", path, default=""):
-        yield Injection(secret=handle, host=rule.host, port=port, methods=methods)
+    if "secret" in item:
+        whole = _HANDLE.fullmatch(_text(item, "secret", path))
+        if whole is None or whole[1]:  # a literal would be in the manifest; say nothing of it
+            raise ConfigError("`secret` is no handle", path=(*path, "secret"), hint="write `secret://NAME`")
+        yield Injection(secret=whole[2], host=rule.host, port=port, methods=methods)
     for name, value in given.items():
         found = _HANDLE.fullmatch(value) if isinstance(value, str) else None
         if found is None:
