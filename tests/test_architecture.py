@@ -234,10 +234,11 @@ def test_the_core_is_ten_packages() -> None:
 
 def test_what_is_locked_is_what_is_declared() -> None:
     assert wanted("core") == set(PROJECT["dependencies"])
-    assert wanted("examples") == set(PROJECT["optional-dependencies"]["examples"])
+    for extra in ("examples", "tools"):
+        assert wanted(extra) == set(PROJECT["optional-dependencies"][extra])
 
 
-@pytest.mark.parametrize("name", ["core", "examples", "dev", "bench"])
+@pytest.mark.parametrize("name", ["core", "examples", "tools", "dev", "bench"])
 def test_locked_requirements_say_what_and_not_where_from(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert len(pinned(name)) == len(re.findall(r"^[\w.-]+==.*\\\n    --hash=sha256:", text, re.MULTILINE))
@@ -253,13 +254,14 @@ def test_one_version_of_a_package_in_all_locks() -> None:
         )
 
     assert versions("core") <= versions("examples") <= versions("dev") <= versions("bench")
+    assert versions("core") <= versions("tools") <= versions("dev")
 
 
 def test_the_wheel_ships_types_rules_and_schemas() -> None:
     shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     data = {
         str(path.relative_to(SRC))
-        for pattern in ("py.typed", "*.cedar", "*.json")
+        for pattern in ("py.typed", "*.cedar", "*.json", "*.csv")
         for path in (SRC / "interlock").rglob(pattern)
     }
     assert {"interlock/py.typed", "interlock/policy/base.cedar"} <= data
