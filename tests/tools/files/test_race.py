@@ -36,7 +36,7 @@ def swapping(root: Path, outside: Path) -> Iterator[None]:
             time.sleep(0)  # hand over: the tool shall meet both
             _exchange(*names, RENAME_EXCHANGE)
             turn += 1
-            time.sleep(0 if turn % 50 else 0.003)  # a rest as a folder, so that long work can end well at times
+            time.sleep(0 if turn % 20 else 0.02)  # a rest as a folder, so that long work can end well at times
 
     thread = threading.Thread(target=swap)
     thread.start()
