@@ -86,7 +86,7 @@ WORK: dict[str, Callable[[Tool, int], object]] = {
         tool.call("move", path=f"d/o{turn}", to=f"d/p{turn}"),
     ),
     "delete-tree": lambda tool, turn: (
-        tool.call("mkdir", path="d/inner/new"),
+        tool.call("mkdir", path=f"d/inner/new{turn}"),
         tool.call("delete", path="d/inner", recursive=True),
     ),
 }
