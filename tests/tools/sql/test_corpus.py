@@ -11,6 +11,7 @@ import pytest
 
 from interlock.kernel.errors import CallError
 from interlock.tools.kind import ScopeError, ToolFailed
+from interlock.tools.sql import gate
 
 CORPORA = Path(__file__).parents[2] / "corpora"
 FORBIDDEN = re.compile(r"TOPSECRET|4111-|bob|carol|alice|root:|SCRAM-|[0-9a-f]{64}")
@@ -45,6 +46,23 @@ def test_an_everyday_statement_passes(reader: Any, case: dict[str, str]) -> None
     rows = reader[0].rows(case["sql"])
     assert rows
     assert not FORBIDDEN.search(json.dumps(rows)) or "sha256" in case["sql"]
+
+
+# Which columns a `*`, a whole row or a position stands for is the engine's to know; so is a cast's type or a depth it minds.
+ENGINE_ONLY = {
+    "column-card-decoy", "column-star", "column-alias-star", "column-row", "column-row-text", "column-row-json",
+    "column-row-agg", "column-natural", "column-rename", "column-rename-star", "column-table-cmd", "column-record-star",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ATTACKS)
+def test_the_gate_alone_refuses(reader: Any, case: dict[str, str]) -> None:
+    entry = reader[0].capability._entry
+    if case["id"] in ENGINE_ONLY:
+        assert gate.judge(case["sql"], entry).tables == ("orders",) or case["id"] == "column-natural"
+    else:
+        with pytest.raises(ScopeError):
+            gate.judge(case["sql"], entry)
 
 
 # A matter of time, of size or of the protocol: nothing that a role could be denied.

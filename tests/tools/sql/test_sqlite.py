@@ -96,6 +96,23 @@ def test_rows_are_the_principals(reader: Any) -> None:
         reader[0].rows("SELECT id FROM orders", "alice\0")
 
 
+def test_only_the_name_of_this_very_connection_would_open_the_table(reader: Any) -> None:
+    """SQLite takes a common table expression's name for a view's: that is why the name is random, and new each time."""
+    forged = 'WITH "{0}" AS MATERIALIZED (SELECT * FROM main.orders LIMIT 9) SELECT id FROM "{0}"'
+    with reader[0].capability._file.connection("alice") as first:
+        name = next(iter(first._views))
+        assert len(first.rows(forged.format(name), (), 10).rows) == 4
+    assert len(name) >= len("interlock_") + 32
+    with pytest.raises(ScopeError):
+        reader[0].rows(forged.format(name))
+
+
+def test_large_sorts_go_to_disk_not_to_memory(reader: Any) -> None:
+    with reader[0].capability._file.connection("alice") as guarded:
+        guarded.conn.set_authorizer(None)
+        assert guarded.conn.execute("PRAGMA temp_store").fetchone() == (1,)
+
+
 def test_caps_on_rows_and_bytes(tmp_path: Path) -> None:
     world = shop(tmp_path, READ, free_sql=True, limits={"rows": 2, "bytes": 500})
     series = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import jsonschema_rs
 
@@ -219,9 +219,14 @@ def apply(entry: Entry, secrets: Callable[[str], str], admin: str) -> None:
         raise ConfigError(f"the grants were not applied: {said}", hint="a cast in `rows`: principal::bigint") from None
 
 
+def _nothing(uri: str) -> NoReturn:
+    """Instead of jsonschema-rs's own retrieval, which would read files and fetch from networks."""
+    raise ConfigError(f"`{uri[:80]}` lies outside the schema, and nothing is fetched")
+
+
 def validator(spec: ToolSpec) -> Callable[[dict[str, Json]], Mapping[str, Json]]:
     """What checks a call's arguments against the schema of `spec`."""
-    against = jsonschema_rs.validator_for(dict(spec.schema), mask="the value")
+    against = jsonschema_rs.validator_for(dict(spec.schema), mask="the value", retriever=_nothing)
 
     def validate(arguments: dict[str, Json]) -> Mapping[str, Json]:
         for error in against.iter_errors(arguments):

@@ -326,6 +326,9 @@ class _Walk:
             case "ColumnRef":
                 for name in _names(node.fields)[-1:]:
                     self._column(name)
+            case "JoinExpr":
+                for name in _names(node.usingClause):
+                    self._column(name)
             case "A_Indirection":
                 for name in _names(node.indirection):
                     self._column(name)
