@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path as Folder
-from typing import NoReturn
 
-import jsonschema_rs
-
-from interlock.kernel.call import Call, Json, Resource
-from interlock.kernel.errors import CallError
+from interlock.kernel.call import Call, Resource
 from interlock.kernel.spec import Effect, ToolSpec
+from interlock.tools.arguments import validator
 from interlock.tools.files import system
 from interlock.tools.files.perform import Files as Performer
 from interlock.tools.files.perform import plainly
@@ -86,7 +83,7 @@ class Files:
         operations = tuple(
             Operation(
                 spec=spec,
-                validate=_validator(spec),
+                validate=validator(spec),
                 scope=_scope(entry, name, spec, files),
                 perform=files.operation(name),
             )
@@ -107,22 +104,6 @@ def _folder(path: Folder) -> int:
         os.close(fd)
         raise ConfigError("`root` is the whole file system; name a folder in it", path=("root",))
     return fd
-
-
-def _validator(spec: ToolSpec) -> Callable[[dict[str, Json]], Mapping[str, Json]]:
-    validator = jsonschema_rs.validator_for(dict(spec.schema), retriever=_fetch_nothing)
-
-    def validate(arguments: dict[str, Json]) -> Mapping[str, Json]:
-        for error in validator.iter_errors(arguments):
-            where = ".".join(map(str, error.instance_path)) or "arguments"
-            raise CallError(f"`{where}` of `{spec.name}` is not what its schema asks for")
-        return dict(arguments)
-
-    return validate
-
-
-def _fetch_nothing(uri: str) -> NoReturn:
-    raise CallError(f"`{uri[:80]}` lies outside the schema, and nothing is fetched")
 
 
 def _scope(entry: str, name: str, spec: ToolSpec, files: Performer) -> Callable[[Call], Resource]:

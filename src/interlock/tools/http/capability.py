@@ -6,15 +6,12 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
-import jsonschema_rs
-
-from interlock.kernel.call import Json
-from interlock.kernel.errors import CallError
 from interlock.kernel.spec import ToolSpec
+from interlock.tools.arguments import validator
 from interlock.tools.http import spec
 from interlock.tools.http.client import Client, nothing, tls_context
 from interlock.tools.http.dial import Connect, Dialler, Resolver, SystemResolver, connect
@@ -88,16 +85,3 @@ class Http:
         """Close every connection."""
         self._client.close()
         self._plain.close()
-
-
-def validator(tool: ToolSpec) -> Callable[[dict[str, Json]], Mapping[str, Json]]:
-    """A check of arguments against the schema of `tool`."""
-    against = jsonschema_rs.validator_for(dict(tool.schema), mask="the value")
-
-    def validate(arguments: dict[str, Json]) -> Mapping[str, Json]:
-        for error in against.iter_errors(arguments):
-            where = ".".join(map(str, error.instance_path))
-            raise CallError(f"`{tool.name}`: {where and f'`{where[:80]}`: '}{error.message[:200]}")
-        return arguments
-
-    return validate
