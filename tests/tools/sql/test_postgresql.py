@@ -152,6 +152,28 @@ def test_grants_print_and_apply_the_same_twice(server: Server) -> None:
     world.open()
 
 
+def test_the_dsn_names_the_role_where_the_manifest_does_not(server: Server) -> None:
+    world = granted(server, READ, role="unsaid")
+    database = world.config.pop("_database")
+    del world.config["role"]
+    world.open()
+    assert 'TO "unsaid"' in KIND.grants("shop", world.config, world.context.secrets)
+    assert 'TO "interlock_shop"' in KIND.grants("shop", world.config)
+    KIND.apply("shop", world.config, world.context.secrets, server.dsn(database))
+    world.open()
+
+
+def test_what_is_printed_runs_in_psql(server: Server) -> None:
+    """The same text, its variables filled in as psql does."""
+    database = server.clone()
+    world = configured(server, database, WRITE, role="printed")
+    inner, outer = proof.pads(proof.key("", PASSWORD))
+    text = KIND.grants("shop", world.config)
+    with server.admin(database) as conn:
+        conn.execute(text.replace(":'interlock_inner'", f"'{inner}'").replace(":'interlock_outer'", f"'{outer}'"))
+    assert len(world.open().tools) == 6
+
+
 def test_specs_apply_nothing(server: Server) -> None:
     world = configured(server, "postgres", READ, role="never_made")
     KIND.specs("shop", world.config)

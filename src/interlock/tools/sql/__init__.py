@@ -44,9 +44,17 @@ class SqlKind:
 
         return Sql(entries.parse(entry, config), context)
 
-    def grants(self, entry: str, config: Config) -> str:
-        """The SQL that limits the entry's role, for an administrator to read and run with psql."""
-        return statements.grants(entries.parse(entry, config))
+    def grants(self, entry: str, config: Config, secrets: Callable[[str], str] | None = None) -> str:
+        """The SQL that limits the entry's role, for an administrator to read and run with psql.
+
+        Without `secrets` the role of an entry that does not name one is `interlock_<entry>`, else the DSN's.
+        """
+        parsed = entries.parse(entry, config)
+        if secrets is not None:
+            from interlock.tools.sql.capability import named  # noqa: PLC0415 - as above
+
+            parsed = named(parsed, secrets)
+        return statements.grants(parsed)
 
     def apply(self, entry: str, config: Config, secrets: Callable[[str], str], admin: str) -> None:
         """Run that SQL as `admin` (a DSN), in one transaction; only ever because somebody asked for it.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -50,7 +51,7 @@ class Sql:
     """An open entry."""
 
     def __init__(self, entry: Entry, context: Context) -> None:
-        self._entry = entry
+        entry = self._entry = named(entry, context.secrets)
         self._database: Database | None = None
         self._file: File | None = None
         if entry.engine is Engine.POSTGRESQL:
@@ -174,20 +175,34 @@ def _columns(entry: Entry, file: File) -> None:
             raise ConfigError(f"`{query.name}`: {error}", path=("queries", query.name, "sql")) from None
 
 
+def named(entry: Entry, secrets: Callable[[str], str]) -> Entry:
+    """`entry` with the name of its role, which its DSN says where the manifest does not.
+
+    Raises:
+        ConfigError: the DSN does not parse.
+    """
+    if entry.engine is not Engine.POSTGRESQL or entry.role:
+        return entry
+    return replace(entry, role=str(_parts(entry, secrets).get("user") or f"interlock_{entry.name}"))
+
+
+def _parts(entry: Entry, secrets: Callable[[str], str]) -> Mapping[str, object]:
+    lib = psycopg()
+    try:
+        return dict(lib.conninfo.conninfo_to_dict(resolved(entry.dsn, secrets)))
+    except lib.Error:
+        raise ConfigError("`dsn` does not parse", path=("dsn",), hint="postgresql://role:password@host/db") from None
+
+
 def database(entry: Entry, secrets: Callable[[str], str]) -> Database:
     """Where the sessions of `entry` come from.
 
     Raises:
         ConfigError: the DSN does not parse, or `rows` has no key.
     """
-    lib = psycopg()
-    dsn = resolved(entry.dsn, secrets)
-    try:
-        password = str(lib.conninfo.conninfo_to_dict(dsn).get("password") or "")
-    except lib.Error:
-        raise ConfigError("`dsn` does not parse", path=("dsn",), hint="postgresql://role:password@host/db") from None
+    password = str(_parts(entry, secrets).get("password") or "")
     secret = proof.key(resolved(entry.key, secrets), password) if entry.bound else None
-    return Database(entry, dsn, secret)
+    return Database(entry, resolved(entry.dsn, secrets), secret)
 
 
 def resolved(value: str, secrets: Callable[[str], str]) -> str:
@@ -204,8 +219,9 @@ def apply(entry: Entry, secrets: Callable[[str], str], admin: str) -> None:
         ConfigError: the server refused; nothing was changed.
     """
     lib = psycopg()
+    entry = named(entry, secrets)
     agent = database(entry, secrets)
-    password = lib.conninfo.conninfo_to_dict(resolved(entry.dsn, secrets)).get("password")
+    password = _parts(entry, secrets).get("password")
     try:
         with lib.connect(admin, connect_timeout=10) as conn:
             conn.execute(grants.script(entry, agent.secret))

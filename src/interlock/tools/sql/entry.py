@@ -131,7 +131,7 @@ class Entry:
     path: str = ""
     immutable: bool = False
     schema: str = "public"
-    role: str = ""
+    role: str = ""  # empty: whoever the DSN logs in as
     key: str = ""
     tables: Mapping[str, Table]
     queries: tuple[Query, ...] = ()
@@ -171,7 +171,7 @@ def parse(name: str, config: Config) -> Entry:
     dsn = _text(config, "dsn")
     if re.search(r"://[^/@\s]*:[^/@\s]+@|\bpassword\s*=", dsn):
         raise ConfigError("`dsn` holds a password", path=("dsn",), hint="dsn: secret://DATABASE_URL")
-    role = _text(config, "role", default=f"interlock_{name}" if engine is Engine.POSTGRESQL else "")
+    role = _text(config, "role")
     if role and not _NAME.fullmatch(role):
         raise ConfigError(f"`{role}` is no name of a role", path=("role",))
     if engine is Engine.SQLITE and (wrong := {"schema", "role", "key"} & config.keys()):

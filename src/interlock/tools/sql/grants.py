@@ -10,6 +10,7 @@ widen. Only the role's own privileges are taken back; what PUBLIC has is the adm
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 
 from interlock.tools.kind import ConfigError
 from interlock.tools.sql import proof
@@ -52,6 +53,7 @@ def grants(entry: Entry) -> str:
     """
     if entry.engine is not Engine.POSTGRESQL:
         raise ConfigError("SQLite has no roles: nothing is to be granted", path=("path",))
+    entry = entry if entry.role else replace(entry, role=f"interlock_{entry.name}")
     return "BEGIN;\n" + ";\n".join(_statements(entry)) + ";\nCOMMIT;\n"
 
 
