@@ -12,17 +12,20 @@ import stat
 import time
 from collections.abc import Iterable, Iterator
 
+ANYTHING = 1 << 60  # bytes
+
 
 def _tasks() -> Iterator[tuple[int, int, int]]:
     """(process, parent, number of threads) of everything that can be seen."""
     for name in os.listdir("/proc"):  # noqa: PTH208 - nothing but `os` in the launcher
         if name.isdigit():
             with contextlib.suppress(OSError, ValueError, IndexError):
-                fields = _read(f"/proc/{name}/stat").rpartition(b")")[2].split()  # the name may hold anything
+                fields = read(f"/proc/{name}/stat").rpartition(b")")[2].split()  # the name may hold anything
                 yield int(name), int(fields[1]), int(fields[17])
 
 
-def _read(path: str) -> bytes:
+def read(path: str) -> bytes:
+    """The beginning of a file of `/proc`."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     try:
         return os.read(descriptor, 1 << 14)
@@ -44,29 +47,79 @@ def descendants(root: int) -> dict[int, int]:
     return found
 
 
+def tasks_of(user: int) -> int:
+    """Tasks of `user`, as far as they can be seen."""
+    total = 0
+    for pid, _, threads in _tasks():
+        with contextlib.suppress(OSError):
+            total += threads if os.stat(f"/proc/{pid}").st_uid == user else 0  # noqa: PTH116
+    return total
+
+
 def memory(processes: Iterable[int]) -> int:
     """Bytes of memory that these processes have made for themselves."""
     total = 0
     for pid in processes:
         with contextlib.suppress(OSError, ValueError):
-            for line in _read(f"/proc/{pid}/status").splitlines():
+            for line in read(f"/proc/{pid}/status").splitlines():
                 if line.startswith((b"RssAnon:", b"RssShmem:")):
                     total += int(line.split()[1]) * 1024
     return total
 
 
 def disk(roots: Iterable[str], until: float) -> int:
-    """Bytes on disk below `roots`; gives up at `until` with what it has seen."""
+    """Bytes on disk below `roots`; gives up at `until` with what it has seen.
+
+    A folder that cannot be looked into, locked or deeper than any path reaches, may hold anything and counts so.
+    """
     total = 0
     wave = list(roots)
     while wave and time.monotonic() < until:
-        with contextlib.suppress(OSError), os.scandir(wave.pop()) as entries:
-            for entry in entries:
-                with contextlib.suppress(OSError):
-                    total += entry.stat(follow_symlinks=False).st_blocks * 512
-                    if entry.is_dir(follow_symlinks=False):
-                        wave.append(entry.path)
+        try:
+            with os.scandir(wave.pop()) as entries:
+                for entry in entries:
+                    with contextlib.suppress(FileNotFoundError):
+                        total += entry.stat(follow_symlinks=False).st_blocks * 512
+                        if entry.is_dir(follow_symlinks=False):
+                            wave.append(entry.path)
+        except FileNotFoundError:
+            pass  # removed meanwhile
+        except OSError:
+            total += ANYTHING
     return total
+
+
+def remove(top: str) -> None:
+    """Remove the folder `top`, in which nobody works any more.
+
+    What a command leaves may be deeper than recursion or a path can go: folders are moved up before they are emptied.
+    """
+    base = os.open(top, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        count = 0
+        while names := os.listdir(base):  # noqa: PTH208 - nothing but `os` in the launcher
+            for name in names:
+                try:
+                    os.unlink(name, dir_fd=base)  # noqa: PTH108
+                    continue
+                except IsADirectoryError:
+                    pass
+                os.chmod(name, 0o700, dir_fd=base)  # noqa: PTH101 - it is a folder, no link
+                inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=base)
+                try:
+                    for below in os.listdir(inner):  # noqa: PTH208
+                        try:
+                            os.unlink(below, dir_fd=inner)  # noqa: PTH108
+                        except IsADirectoryError:
+                            count += 1
+                            os.chmod(below, 0o700, dir_fd=inner)  # noqa: PTH101 - moving a folder changes it
+                            os.rename(below, f"{os.getpid()}-{count}", src_dir_fd=inner, dst_dir_fd=base)  # noqa: PTH104
+                finally:
+                    os.close(inner)
+                os.rmdir(name, dir_fd=base)  # noqa: PTH106
+    finally:
+        os.close(base)
+    os.rmdir(top)  # noqa: PTH106
 
 
 def nameless(processes: Iterable[int]) -> int:

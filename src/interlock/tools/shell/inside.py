@@ -7,13 +7,15 @@ anything runs that would wait for it. Every failure ends the child: there is no 
 from __future__ import annotations
 
 import array
+import contextlib
 import ctypes
+import errno
 import os
 import resource
 import socket
 import struct
 
-from interlock.tools.shell import landlock, seccomp
+from interlock.tools.shell import census, landlock, seccomp
 from interlock.tools.shell.job import Job
 from interlock.tools.shell.seccomp import LIBC, Machine, Rule
 
@@ -34,6 +36,8 @@ ACCOUNTS = {"/etc/passwd": "user:x:1000:1000::/tmp:/bin/sh\n", "/etc/group": "us
 NAMES = {"PATH": "/usr/local/bin:/usr/bin:/bin", "LANG": "C.UTF-8"}
 
 SUBREAPER, PDEATHSIG, DUMPABLE, BOUNDING_DROP, AMBIENT, AMBIENT_CLEAR = 36, 1, 4, 24, 47, 4
+AMBIENT_RAISE, KEEP_CAPABILITIES = 2, 8
+CHOWN, DAC_OVERRIDE, SETGID, SETUID, SETPCAP, SYS_PTRACE = 0, 1, 6, 7, 8, 19
 CAPABILITIES = 0x20080522  # version 3 of the header
 
 
@@ -42,22 +46,34 @@ def environment(job: Job, tmp: str) -> dict[str, str]:
     return NAMES | {"HOME": tmp, "TMPDIR": tmp, "PWD": job.cwd} | job.env
 
 
-def become(job: Job, *, tmp: str, say: socket.socket, streams: tuple[int, int, int], on: Machine, abi: int) -> None:
-    """Turn this process into the command of `job`; returns never, raises `OSError` when a wall cannot be built."""
+def become(
+    job: Job, *, user: int | None, tmp: str, say: socket.socket, streams: tuple[int, int, int], on: Machine, abi: int
+) -> None:
+    """Turn this process into the command of `job`; returns never, raises `OSError` when a wall cannot be built.
+
+    `user` is one that nobody else has, to become in tier L; without it the command runs as whoever we are.
+    """
     os.setsid()
     LIBC.prctl(PDEATHSIG, 9, 0, 0, 0)
     os.umask(0o077)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
-    _limit(job)
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - nothing but `os` in the launcher
+        if int(name) > 2:  # noqa: PLR2004 - standard error
+            with contextlib.suppress(OSError):  # the one that listed them
+                os.set_inheritable(int(name), False)
+    _limit(job, 0 if user is not None else census.tasks_of(os.getuid()))
     os.chdir(job.cwd)
     if job.tier == "L":
+        if user is not None:
+            _become_nobody(user)
         _behind_landlock(job, tmp, say, on, abi)
     else:
         _behind_namespaces(job, say, on)
 
 
-def _limit(job: Job) -> None:
+def _limit(job: Job, others: int) -> None:
+    """`others`: tasks of the same user, among which the kernel counts ours."""
     limits = job.limits
     space = limits.memory * 4
     for kind, value in (
@@ -66,6 +82,7 @@ def _limit(job: Job) -> None:
         (resource.RLIMIT_CPU, limits.cpu),
         (resource.RLIMIT_FSIZE, limits.file_bytes),
         (resource.RLIMIT_NOFILE, limits.descriptors),
+        (resource.RLIMIT_NPROC, others + limits.processes),
         (resource.RLIMIT_MEMLOCK, 1 << 16),
         (resource.RLIMIT_MSGQUEUE, 0),
         (resource.RLIMIT_SIGPENDING, 256),
@@ -73,6 +90,31 @@ def _limit(job: Job) -> None:
         _, hard = resource.getrlimit(kind)
         most = value if hard == resource.RLIM_INFINITY else min(value, hard)
         resource.setrlimit(kind, (most, most))
+
+
+def may_become_nobody() -> bool:
+    """Whether this process can run a command as another user and still look after it: full root can."""
+    held = next(line for line in census.read("/proc/self/status").splitlines() if line.startswith(b"CapEff:"))
+    needed = sum(1 << capability for capability in (CHOWN, DAC_OVERRIDE, SETGID, SETUID, SETPCAP, SYS_PTRACE))
+    return os.getuid() == 0 and int(held.split()[1], 16) & needed == needed
+
+
+def _become_nobody(user: int) -> None:
+    """Become `user`, who owns nothing, but keep root's access to files: which ones, Landlock says.
+
+    Root cannot be held to a number of processes, and is the owner of the system's files; this user can, and is not.
+    """
+    LIBC.prctl(KEEP_CAPABILITIES, 1, 0, 0, 0)
+    os.setgroups([])
+    os.setresgid(user, user, user)
+    for capability in set(range(64)) - {DAC_OVERRIDE}:
+        LIBC.prctl(BOUNDING_DROP, capability, 0, 0, 0)  # fails beyond the last
+    os.setresuid(user, user, user)
+    one = 1 << DAC_OVERRIDE
+    if LIBC.capset(struct.pack("=Ii", CAPABILITIES, 0), struct.pack("=6I", one, one, one, 0, 0, 0)) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
+    if LIBC.prctl(AMBIENT, AMBIENT_RAISE, DAC_OVERRIDE, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), "ambient capabilities")
 
 
 def drop_capabilities() -> None:
@@ -92,14 +134,16 @@ def _behind_landlock(job: Job, tmp: str, say: socket.socket, on: Machine, abi: i
         grants[device] = (landlock.READ_FILE if bits & 4 else 0) | (landlock.WRITE_FILE if bits & 2 else 0)
     grants[job.workspace] = write if job.writable else landlock.READ
     grants[tmp] = write
-    drop_capabilities()
+    root = os.getuid() == 0
+    if root:
+        drop_capabilities()
     seccomp.renounce()
     landlock.restrict(grants, on, abi)
     rules: list[Rule] = [
         *seccomp.both(),
-        *seccomp.forks(seccomp.NOTIFY),
+        *(seccomp.forks(seccomp.NOTIFY) if root else ()),  # whom the kernel does not hold to a number of processes
         *seccomp.without_namespaces(
-            root=os.getuid() == 0, signals=abi >= landlock.SCOPED, truncation=abi >= landlock.TRUNCATION
+            root=root, signals=abi >= landlock.SCOPED, truncation=abi >= landlock.TRUNCATION
         ),
     ]
     _listen(seccomp.assemble(rules, on), say, on)
@@ -109,8 +153,11 @@ def _behind_landlock(job: Job, tmp: str, say: socket.socket, on: Machine, abi: i
 def _behind_namespaces(job: Job, say: socket.socket, on: Machine) -> None:
     inner = _readable(seccomp.assemble(seccomp.both(), on))
     command = [job.bwrap, *_arguments(job, inner), "--", *job.argv]
-    seccomp.renounce()
-    _listen(seccomp.assemble([Rule("clone3", seccomp.refuse(38)), *seccomp.forks(seccomp.NOTIFY)], on), say, on)
+    if os.getuid() == 0:  # whom the kernel does not hold to a number of processes
+        seccomp.renounce()
+        _listen(
+            seccomp.assemble([Rule("clone3", seccomp.refuse(errno.ENOSYS)), *seccomp.forks(seccomp.NOTIFY)], on), say, on
+        )
     os.execve(job.bwrap, command, {})  # noqa: S606 - the sandbox itself
 
 
@@ -148,7 +195,7 @@ def _readable(data: bytes) -> int:
 
 
 def _listen(program: bytes, say: socket.socket, on: Machine) -> None:
-    """Install `program` and hand its descriptor to the supervisor; from here on forks wait for its answer."""
+    """Install `program` and hand its descriptor to the supervisor; from here on what it holds waits for an answer."""
     descriptor = seccomp.install(program, on, listen=True)
     say.sendmsg([b"L"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [descriptor]))])
     os.close(descriptor)

@@ -83,7 +83,7 @@ class Launcher:
         """
         mine, theirs = socket.socketpair()
         with mine:
-            with theirs:
+            with theirs:  # closed here also when it cannot be handed over
                 self._hand_over(theirs)
             until = time.monotonic() + job.limits.seconds + GRACE
             try:

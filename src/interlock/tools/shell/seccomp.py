@@ -6,7 +6,7 @@ refused with the error that makes it fall back. On another architecture's entry 
 the numbers would mean other calls. Calls newer than our table do not exist.
 
 In tier L the calls that Landlock does not judge (`chmod`, `utimensat`) go to the supervisor, which does them itself
-inside the workspace; forks go there in both tiers, to be counted.
+inside the workspace; so do the forks of a uid 0 that cannot become somebody else, to be counted.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ NOTIFY = 0x7FC00000
 X32 = 0x40000000
 LD, AND, JEQ, JGE, RET = 0x20, 0x54, 0x15, 0x35, 0x06
 SET_FILTER, NEW_LISTENER = 1, 8
+WAIT_KILLABLE = 32  # 5.19: a signal does not interrupt a call that is being answered
 NO_NEW_PRIVS = 38
 
 NEW_NAMESPACES = 0x7E020000  # every CLONE_NEW… that clone(2) takes
@@ -194,7 +195,11 @@ def install(program: bytes, on: Machine, *, listen: bool) -> int:
     """Put this process, and all that come of it, under `program`; with `listen` the supervisor's descriptor."""
     wrapped = _Program(len(program) // 8, program)
     number = on.numbers["seccomp"]
-    done: int = LIBC.syscall(number, SET_FILTER, NEW_LISTENER if listen else 0, ctypes.byref(wrapped))
+    done = -1
+    for flags in (NEW_LISTENER | WAIT_KILLABLE, NEW_LISTENER) if listen else (0,):
+        done = int(LIBC.syscall(number, SET_FILTER, flags, ctypes.byref(wrapped)))
+        if done >= 0:
+            break
     if done < 0:
         raise OSError(ctypes.get_errno(), f"seccomp: {os.strerror(ctypes.get_errno())}")
     return done

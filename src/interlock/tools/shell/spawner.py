@@ -95,12 +95,16 @@ def main(control: socket.socket, user: int, abi: int) -> None:
             _bury(supervisors)
         if control not in ready:
             continue
-        message, descriptors, _, _ = socket.recv_fds(control, 1, 1)
+        message, descriptors, _, _ = socket.recv_fds(control, 1, 1, socket.MSG_CMSG_CLOEXEC)
         if not message:
             census.end(me)
             return
         asker = socket.socket(fileno=descriptors[0])
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError:  # too many processes: this command fails, the next may not
+            asker.close()
+            continue
         if pid == 0:
             status = 1
             try:

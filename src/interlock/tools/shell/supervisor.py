@@ -12,7 +12,6 @@ import errno
 import fcntl
 import os
 import select
-import shutil
 import signal
 import socket
 import struct
@@ -26,6 +25,8 @@ from interlock.tools.shell.seccomp import LIBC, Machine
 
 RECEIVE, SEND, VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_NOTIF_…
 CONTINUE = 1
+OWN = 3  # processes of bubblewrap
+NOBODIES = 0x70000000  # users that no machine has
 TICK = 0.1  # seconds between looks at what is used
 PATIENCE = 5.0  # seconds for the walls to stand
 
@@ -47,6 +48,7 @@ class Supervisor:
     on: Machine
     abi: int
     tmp: str = ""
+    user: int | None = None  # whom nobody else is, to run the command as
     child: int = 0
     listener: int = -1
     made: int = 1  # tasks since the last count, and those counted then
@@ -57,12 +59,16 @@ class Supervisor:
         LIBC.prctl(inside.SUBREAPER, 1, 0, 0, 0)
         if self.job.tier == "L":
             self.tmp = os.path.realpath(tempfile.mkdtemp(prefix="interlock-"))
+            if inside.may_become_nobody():
+                self.user = NOBODIES + os.getpid()
+                os.chown(self.tmp, self.user, self.user)
         try:
             return self._run()
         finally:
             census.end(os.getpid())
             if self.tmp:
-                shutil.rmtree(self.tmp, ignore_errors=True)
+                with contextlib.suppress(OSError):
+                    census.remove(self.tmp)
 
     def _run(self) -> Outcome:
         hear, say = socket.socketpair()
@@ -85,7 +91,8 @@ class Supervisor:
         census.end(os.getpid())
         for descriptor in ours[1:]:
             self._drain(descriptor)
-        os.close(self.listener)
+        if self.listener >= 0:
+            os.close(self.listener)
         return Outcome(
             exit=status,
             stdout=self.collected.get(ours[1], b""),
@@ -98,7 +105,9 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
-            inside.become(self.job, tmp=self.tmp, say=say, streams=streams, on=self.on, abi=self.abi)
+            inside.become(
+                self.job, user=self.user, tmp=self.tmp, say=say, streams=streams, on=self.on, abi=self.abi
+            )
         except BaseException as error:  # noqa: BLE001 - this process has no other way to end
             with contextlib.suppress(OSError):
                 say.sendall(b"E" + f"{type(error).__name__}: {error}".encode()[:500])
@@ -106,17 +115,21 @@ class Supervisor:
             os._exit(127)
 
     def _hear_walls(self, hear: socket.socket) -> None:
-        """Get the filter's descriptor from the child.
+        """Get the filter's descriptor from the child; in tier B there may be none.
 
         Raises:
             OSError: it could not build its walls.
         """
         hear.settimeout(PATIENCE)
-        message, descriptors, _, _ = socket.recv_fds(hear, 1000, 1)
+        message, descriptors, _, _ = socket.recv_fds(hear, 1000, 1, socket.MSG_CMSG_CLOEXEC)
+        if not message and self.job.tier == "B":
+            return  # it became bubblewrap
         if message[:1] != b"L" or not descriptors:
             raise OSError(message[1:].decode(errors="replace") or "the sandbox did not come up")
         self.listener = descriptors[0]
-        os.set_inheritable(self.listener, False)
+        # A signal that comes before a held call is received interrupts it, and few programs expect that of a fork.
+        with contextlib.suppress(PermissionError):
+            os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
     def _watch(self, hear: socket.socket, ours: tuple[int, int, int]) -> tuple[int, str]:
         """Serve the command until it ends or must be ended; its status and the limit that it broke."""
@@ -127,10 +140,11 @@ class Supervisor:
         exited = os.pidfd_open(self.child)
         poll = select.poll()
         for descriptor in (hear.fileno(), self.asker.fileno(), self.listener, exited, *outputs):
-            poll.register(descriptor, select.POLLIN)
+            if descriptor >= 0:
+                poll.register(descriptor, select.POLLIN)
         poll.register(feed, select.POLLOUT)
         end = time.monotonic() + self.job.limits.seconds
-        look = time.monotonic() + TICK
+        look = time.monotonic()
         before = self._disk(time.monotonic() + TICK)
         try:
             while True:
@@ -216,6 +230,8 @@ class Supervisor:
         """
         start = time.monotonic()
         processes = census.descendants(os.getpid())
+        if sum(processes.values()) > self.job.limits.processes + OWN:
+            raise Stopped("processes")
         if census.memory(processes) > self.job.limits.memory:
             raise Stopped("memory")
         if roots := self._roots():
