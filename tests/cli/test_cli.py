@@ -100,6 +100,10 @@ def test_every_option_is_documented(capsys: pytest.CaptureFixture[str]) -> None:
         ["labels", "audit"],
         ["audit", "verify"],
         ["audit", "show"],
+        ["call"],
+        ["doctor"],
+        ["scan"],
+        ["sql", "grants"],
     ]
     for command in commands:
         assert main([*command, "--help"]) == 0

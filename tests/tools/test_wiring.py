@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sqlite3
@@ -199,6 +200,7 @@ class Weak:
 
     def __init__(self, *, opens: bool = True, held: bool = True) -> None:
         self._opens, self._held, self.closed = opens, held, 0
+        self.had = ""  # of the secret, when it was opened
 
     def specs(self, entry: str, config: Config) -> tuple[ToolSpec, ...]:
         return (ToolSpec(name=entry, effect=Effect.READ, returns=Returns(own=(".",)), schema={"type": "object"}),)
@@ -207,6 +209,8 @@ class Weak:
         if not self._opens:
             raise ConfigError("it is not there", path=("root",), hint="make it")
         weak = self
+        with contextlib.suppress(SecretError):
+            self.had = context.secrets("secret://API_KEY")
 
         class Opened:
             operations = (
@@ -345,8 +349,14 @@ def test_m7_a_secret_as_the_name_of_an_argument_is_blocked_and_not_recorded(api:
         refused(run, "api", url=f"https://{HOST}:{server.port}/", headers={KEY: "x"})
         refused(run, f"api_{KEY}", url="x")
         assert server.heads == []
-    assert len(records(lock, "decision")) == 4
-    assert KEY not in json.dumps([dict(b) for b in records(lock, "decision")])
+    weak = weak_lock(tmp_path, Weak(), {"weak": {"kind": "files", "key": "secret://API_KEY"}})
+    run = run_of(weak)
+    run.external("somebody else's words", source="a letter")
+    refused(run, "weak", **{KEY: "x"})  # an argument that nobody described or vouches for: facts name it
+    found = [dict(b) for lock_ in (lock, weak) for b in records(lock_, "decision")]
+    assert len(found) == 6
+    assert "[secret:API_KEY]" in json.dumps(found[-1]["facts"])
+    assert KEY not in json.dumps(found)
 
 
 def test_m7_what_the_user_types_and_what_a_file_holds_is_redacted_too(api: Api, docs: Path) -> None:
@@ -361,9 +371,10 @@ def test_m7_what_the_user_types_and_what_a_file_holds_is_redacted_too(api: Api, 
 
 def test_m7_an_entry_has_its_own_secrets_and_no_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("API_KEY", KEY)
-    kinds: dict[str, Kind] = {"files": Weak(), "http": Weak()}
+    has, none = Weak(), Weak()
     tools = {"has": {"kind": "files", "key": "secret://API_KEY"}, "none": {"kind": "http"}}
-    run = run_of(lock_of(tmp_path, tools, kinds=kinds))
+    run = run_of(lock_of(tmp_path, tools, kinds={"files": has, "http": none}))
+    assert (has.had, none.had) == (KEY, "")
     assert run.call("has", {}).content == "[secret:API_KEY]"  # it had the value; nobody reads it
     assert run.call("none", {}).failed
 
@@ -433,6 +444,15 @@ def test_a_host_with_a_secret_is_not_named_twice(tmp_path: Path) -> None:
     for other in (f"http://{HOST}", "*.example.com"):
         with pytest.raises(PolicyError, match="named twice"):
             lock_of(tmp_path, {"api": {"kind": "http", "hosts": [item, other]}})
+
+
+def test_a_host_with_a_secret_is_reached_over_tls_on_one_port_only(api: Api, tmp_path: Path) -> None:
+    for name, url in (("api", f"http://{HOST}/"), ("api", f"https://{HOST}:8443/"), ("api", f"http://{HOST}:443/")):
+        item = {"host": HOST, "headers": {"Authorization": "Bearer secret://API_KEY"}}
+        entry = {"kind": "http", "schemes": ["http", "https"], "ports": [80, 443, 8443], "hosts": [item]}
+        run = run_of(lock_of(tmp_path, {"api": entry}, kinds=api.kinds()), f"Read {url}")
+        assert refused(run, name, url=url).rules == ("scope",)
+    assert api.outside.dialled == []
 
 
 def test_a_known_service_gets_its_header(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
