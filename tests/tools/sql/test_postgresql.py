@@ -13,7 +13,7 @@ from interlock.kernel.call import Call, Resource
 from interlock.kernel.errors import CallError, PermitError
 from interlock.kernel.spec import Effect, Role
 from interlock.tools.kind import ConfigError, ScopeError, ToolFailed
-from interlock.tools.sql import KIND, gate, proof, role
+from interlock.tools.sql import KIND, gate, grammar, proof, role
 from interlock.tools.sql.capability import apply
 from interlock.tools.sql.entry import parse
 from interlock.tools.sql.functions import POSTGRESQL
@@ -556,7 +556,7 @@ def test_a_parser_that_raises_refuses(reader: Any, monkeypatch: pytest.MonkeyPat
         def broken(sql: str, error: Exception = error) -> None:
             raise error
 
-        monkeypatch.setattr(gate.pglast(), "parse_sql", broken)
+        monkeypatch.setattr(grammar.postgast(), "parse", broken)
         with pytest.raises((RuntimeError, ScopeError)):
             world.rows("SELECT 1")
     assert state_of() == before

@@ -8,13 +8,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
-import jsonschema_rs
-
-from interlock.kernel.call import Json
-from interlock.kernel.errors import CallError
 from interlock.kernel.spec import ToolSpec
+from interlock.tools.arguments import validator
 from interlock.tools.kind import ConfigError, Context, Operation, Proof, ScopeError, ToolFailed
-from interlock.tools.sql import gate, grants, proof, role
+from interlock.tools.sql import gate, grammar, grants, proof, role
 from interlock.tools.sql.entry import Engine, Entry
 from interlock.tools.sql.perform import OnPostgres, OnSqlite
 from interlock.tools.sql.session import Database, psycopg
@@ -55,7 +52,7 @@ class Sql:
         self._database: Database | None = None
         self._file: File | None = None
         if entry.engine is Engine.POSTGRESQL:
-            gate.pglast()
+            grammar.postgast()
             self._database = database(entry, context.secrets)
             try:
                 role.check(self._database)
@@ -238,16 +235,3 @@ def apply(entry: Entry, secrets: Callable[[str], str], admin: str) -> None:
 def _nothing(uri: str) -> NoReturn:
     """Instead of jsonschema-rs's own retrieval, which would read files and fetch from networks."""
     raise ConfigError(f"`{uri[:80]}` lies outside the schema, and nothing is fetched")
-
-
-def validator(spec: ToolSpec) -> Callable[[dict[str, Json]], Mapping[str, Json]]:
-    """What checks a call's arguments against the schema of `spec`."""
-    against = jsonschema_rs.validator_for(dict(spec.schema), mask="the value", retriever=_nothing)
-
-    def validate(arguments: dict[str, Json]) -> Mapping[str, Json]:
-        for error in against.iter_errors(arguments):
-            where = ".".join(str(step) for step in error.instance_path) or "arguments"
-            raise CallError(f"`{where}`: {error.message}")
-        return arguments
-
-    return validate

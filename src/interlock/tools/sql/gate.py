@@ -11,14 +11,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from types import ModuleType
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from interlock.tools.kind import ConfigError, ScopeError
+from interlock.tools.kind import ScopeError
 from interlock.tools.sql.entry import Entry, Operation
 from interlock.tools.sql.functions import GROWING, POSTGRESQL, REFUSED_TYPES
+from interlock.tools.sql.grammar import Node, ParseError, statements, tokens
 
-Node: TypeAlias = Any  # pglast's: which attributes a node has depends on its kind
 MAX_TOKENS = 2_500  # the parser recurses in C; its own limits lie above this
 MAX_DEPTH = 150  # of nodes; a chain of `||` or `+` is as deep as it is long
 MAX_GROWTH = 10_000  # characters that one call of a growing function may make
@@ -83,21 +82,6 @@ class Statement:
     tables: tuple[str, ...]  # sorted; declared ones only
 
 
-def pglast() -> ModuleType:
-    """The parser, which comes with an extra.
-
-    Raises:
-        ConfigError: it is not installed.
-    """
-    try:
-        import pglast  # noqa: PLC0415 - an optional dependency
-    except ImportError:
-        raise ConfigError(
-            "SQL for PostgreSQL needs `pglast`, which is not installed", hint='pip install "interlock[tools]"'
-        ) from None
-    return pglast
-
-
 def judge(sql: str, entry: Entry, *, free: bool = True, parameters: int = 0) -> Statement:
     """The one statement in `sql`, which stays within `entry`.
 
@@ -125,8 +109,7 @@ def wrapped(statement: Statement, sql: str, entry: Entry) -> str:
     """
     try:
         outer, _ = _parsed(sql, entry.limits.sql_chars + 1_000)
-        kind = type(statement.tree)
-        found = any(type(node) is kind and node == statement.tree for node in _nodes(outer))
+        found = any(node == statement.tree for node in _nodes(outer))
     except RecursionError:
         found = False
     if not found:
@@ -135,10 +118,10 @@ def wrapped(statement: Statement, sql: str, entry: Entry) -> str:
 
 
 def _judged(tree: Node, text: str, entry: Entry, *, free: bool, parameters: int) -> Statement:
-    kind = type(tree).__name__
+    kind = _kind(tree)
     explain = kind == "ExplainStmt"
     root = _explained(tree) if explain else tree
-    operation = _OPERATIONS.get(type(root).__name__)
+    operation = _OPERATIONS.get(_kind(root))
     if operation is None or (explain and operation is not Operation.SELECT):
         raise _refused(f"{kind.removesuffix('Stmt').upper()} is no statement for this tool; SELECT is")
     _Walk(entry, root, parameters).run()
@@ -161,20 +144,15 @@ def _parsed(sql: str, most: int) -> tuple[Node, str]:
         raise _refused(f"the statement is longer than {most} characters")
     if "\0" in sql:
         raise _refused("the statement holds a NUL")
-    lib = pglast()
     try:
-        if len(lib.parser.scan(sql)) > MAX_TOKENS:
+        if tokens(sql) > MAX_TOKENS:
             raise _refused(f"the statement has more than {MAX_TOKENS} tokens")
-        statements = lib.parse_sql(sql)
-    except lib.parser.ParseError as error:
+        found = statements(sql)
+    except ParseError as error:
         raise _refused(f"the statement does not parse: {str(error)[:120]}") from None
-    except (UnicodeError, ValueError, MemoryError):  # text that the C library does not take
-        raise _refused("the statement does not parse") from None
-    if len(statements) != 1:
-        raise _refused(f"{len(statements)} statements where one is expected")
-    raw = statements[0]
-    end = raw.stmt_location + raw.stmt_len if raw.stmt_len else len(sql)
-    return raw.stmt, sql[raw.stmt_location : end].strip()
+    if len(found) != 1:
+        raise _refused(f"{len(found)} statements where one is expected")
+    return found[0]
 
 
 def _nodes(root: object) -> Iterator[Node]:
@@ -188,7 +166,7 @@ def _nodes(root: object) -> Iterator[Node]:
             if len(here) > MAX_LIST:
                 raise _refused(f"a list in the statement has more than {MAX_LIST} elements")
             left += [(item, depth) for item in here]
-        elif isinstance(here, pglast().ast.Node):
+        elif isinstance(here, Node):
             yield here
             left += [(getattr(here, name), depth + 1) for name in here]
 
@@ -197,17 +175,18 @@ def _explained(tree: Node) -> Node:
     for option in tree.options or ():
         if option.defname not in _EXPLAIN:
             raise _refused(f"EXPLAIN has no option `{option.defname[:40]}` here")
-    return tree.query
+    root: Node = tree.query
+    return root
 
 
 def _names(parts: Iterable[Node] | None) -> list[str]:
     """The parts of a dotted name, `*` left out."""
-    return [p.sval for p in parts or () if type(p).__name__ == "String"]
+    return [p.sval for p in parts or () if _kind(p) == "String"]
 
 
 def _named(node: Node) -> list[str]:
     """Names of columns and rows that the statement makes up itself."""
-    match type(node).__name__:
+    match _kind(node):
         case "ResTarget" | "JsonTableColumn":
             names = [node.name]
         case "Alias":
@@ -229,11 +208,11 @@ def _named(node: Node) -> list[str]:
 
 def _small(call: Node) -> bool:
     """The second argument of `call` is a small number as it stands, and nothing below grows as well."""
-    if any(_names(n.funcname)[-1] in GROWING for n in _nodes(call.args) if type(n).__name__ == "FuncCall"):
+    if any(_names(n.funcname)[-1] in GROWING for n in _nodes(call.args) if _kind(n) == "FuncCall"):
         return False
-    size: Node = call.args[1] if len(call.args or ()) > 1 else None
-    sizes = size.elements if type(size).__name__ == "A_ArrayExpr" else [size]
-    numbers = [n.val.ival for n in sizes if type(n).__name__ == "A_Const" and type(n.val).__name__ == "Integer"]
+    size = call.args[1] if len(call.args or ()) > 1 else None
+    sizes = size.elements if isinstance(size, Node) and size.kind == "A_ArrayExpr" else [size]
+    numbers = [n.val.ival for n in sizes if _kind(n) == "A_Const" and n and _kind(n.val) == "Integer"]
     return len(numbers) == len(sizes) == 1 and numbers[0] <= MAX_GROWTH
 
 
@@ -251,9 +230,9 @@ def _tables(root: Node, entry: Entry) -> set[str]:
         if isinstance(here, tuple | list):
             left += [(item, scope) for item in here]
             continue
-        if not isinstance(here, pglast().ast.Node):
+        if not isinstance(here, Node):
             continue
-        if type(here).__name__ == "RangeVar":
+        if _kind(here) == "RangeVar":
             name = here.relname
             if name in scope and here.schemaname is None and here is not target:
                 continue
@@ -283,7 +262,7 @@ def _writes(root: Node, operation: Operation, entry: Entry, *, free: bool) -> No
         raise _refused(f"`{table.name}` has no `{operation}`", hint=f"operations: [select, {operation}]")
     targets = [*(getattr(root, "cols", None) or ()), *(getattr(root, "targetList", None) or ())]
     conflict = getattr(root, "onConflictClause", None)
-    if conflict is not None and conflict.action.name == "ONCONFLICT_UPDATE":
+    if conflict is not None and conflict.action == "ONCONFLICT_UPDATE":
         if Operation.UPDATE not in table.operations:
             raise _refused(f"`{table.name}` has no `update`, which ON CONFLICT DO UPDATE is")
         targets += conflict.targetList
@@ -292,6 +271,10 @@ def _writes(root: Node, operation: Operation, entry: Entry, *, free: bool) -> No
             raise _refused(f"the column `{str(target.name)[:80]}` of `{table.name}` is not declared")
     if free and operation in {Operation.UPDATE, Operation.DELETE} and root.whereClause is None:
         raise _refused(f"{operation.upper()} without WHERE is not allowed")
+
+
+def _kind(node: object) -> str:
+    return node.kind if isinstance(node, Node) else ""
 
 
 def _refused(message: str, hint: str = "") -> ScopeError:
@@ -303,22 +286,22 @@ class _Walk:
 
     def __init__(self, entry: Entry, root: Node, parameters: int) -> None:
         self.entry, self.root, self.parameters = entry, root, parameters
-        self.kinds = NODES if type(root).__name__ == "SelectStmt" else _WRITE_NODES
+        self.kinds = NODES if _kind(root) == "SelectStmt" else _WRITE_NODES
         self.functions = POSTGRESQL | entry.functions
         self.columns = {c for t in entry.tables.values() for c in (*t.columns, *t.fixed)} | _GIVEN | set(entry.tables)
 
     def run(self) -> None:
         nodes = list(_nodes(self.root))
         for node in nodes:
-            if type(node).__name__ not in self.kinds and node is not self.root:
-                kind = type(node).__name__
+            if _kind(node) not in self.kinds and node is not self.root:
+                kind = _kind(node)
                 raise _refused(f"{_SPOKEN.get(kind, kind)} is not allowed here")
             self.columns.update(_named(node))
         for node in nodes:
             self._check(node)
 
     def _check(self, node: Node) -> None:
-        match type(node).__name__:
+        match _kind(node):
             case "FuncCall":
                 self._function(node)
             case "TypeName":
@@ -334,7 +317,7 @@ class _Walk:
                     self._column(name)
             case "A_Expr" if len(names := _names(node.name)) > 1 and names[:-1] != ["pg_catalog"]:
                 raise _refused("operators of other schemas are not allowed")
-            case "SQLValueFunction" if node.op.name.startswith(_WHO):
+            case "SQLValueFunction" if node.op.startswith(_WHO):
                 raise _refused("CURRENT_USER and its like are not allowed")
             case "ParamRef" if not 0 < node.number <= self.parameters:
                 raise _refused("`$1` and its like are not allowed: write the value")
