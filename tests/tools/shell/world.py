@@ -92,7 +92,14 @@ class World:
             found[name] = Path(f"/proc/{self.victim.pid}/{name}").read_text()
         for path in sorted([self.outside, *self.outside.rglob("*")]):
             about = path.lstat()
-            found[str(path)] = (about.st_mode, about.st_uid, about.st_gid, about.st_nlink, about.st_mtime_ns, about.st_size)
+            found[str(path)] = (
+                about.st_mode,
+                about.st_uid,
+                about.st_gid,
+                about.st_nlink,
+                about.st_mtime_ns,
+                about.st_size,
+            )
             if path.is_file():
                 found[str(path)] += (path.read_text(), {a: os.getxattr(path, a) for a in os.listxattr(path)})
         found["strays"] = [path for path in STRAYS if path.exists()]
@@ -102,8 +109,13 @@ class World:
         """Sockets outside that somebody connected or sent to."""
         found = []
         for name, listener in {
-            "tcp": self.tcp, "udp": self.udp, "unix": self.unix, "datagram": self.datagram, "abstract": self.abstract,
-            "planted": self.planted[0], "planted datagram": self.planted[1],
+            "tcp": self.tcp,
+            "udp": self.udp,
+            "unix": self.unix,
+            "datagram": self.datagram,
+            "abstract": self.abstract,
+            "planted": self.planted[0],
+            "planted datagram": self.planted[1],
         }.items():
             try:
                 listener.accept()[0].close() if listener.type == socket.SOCK_STREAM else listener.recv(100)
@@ -115,8 +127,14 @@ class World:
     def fill(self, text: str) -> str:
         """`text` with the names of things outside filled in."""
         for name, value in {
-            "OUT": self.outside, "ME": os.getpid(), "VICTIM": self.victim.pid, "PORT": self.port, "UDP": self.udp_port,
-            "UNIX": self.sockets / "s", "DGRAM": self.sockets / "d", "ABSTRACT": self.abstract_name,
+            "OUT": self.outside,
+            "ME": os.getpid(),
+            "VICTIM": self.victim.pid,
+            "PORT": self.port,
+            "UDP": self.udp_port,
+            "UNIX": self.sockets / "s",
+            "DGRAM": self.sockets / "d",
+            "ABSTRACT": self.abstract_name,
         }.items():
             text = text.replace(f"@{name}@", str(value))
         return text

@@ -1,8 +1,8 @@
 """Workers, and what is said to them. One call has one worker; a worker that misbehaves is killed and replaced.
 
-To a worker: `{memory}` once, then jobs `{code, inputs, tools, limits}` and, in between, answers to its calls: `{value}`,
-`{refused}` or `{failed}`. From it: `{ready}`, then `{call, arguments}` or, once a job is done, `{result, printed}` or
-`{error}`. What comes from it is not believed: a line too long, too late or not of these ends the worker.
+To a worker: `{memory}` once, then jobs `{code, inputs, tools, limits}` and, in between, answers to its calls:
+`{value}`, `{refused}` or `{failed}`. From it: `{ready}`, then `{call, arguments}` or, once a job is done,
+`{result, printed}` or `{error}`. What comes from it is not believed: a line too long, too late or unknown ends it.
 """
 
 from __future__ import annotations

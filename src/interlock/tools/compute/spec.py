@@ -26,8 +26,8 @@ MAX_LIMITS: Mapping[str, int] = {  # beyond these a limit limits nothing
     "calls": 1000,
 }
 DESCRIPTION = (
-    "Run Python to shape data: filter, join, count, sort, parse. The value of the last expression is the result and must "
-    "be JSON. No files, no network, no packages; `inputs` become variables."
+    "Run Python to shape data: filter, join, count, sort, parse. The value of the last expression is the result and "
+    "must be JSON. No files, no network, no packages; `inputs` become variables."
 )
 
 

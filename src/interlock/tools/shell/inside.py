@@ -61,7 +61,7 @@ def become(
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208 - nothing but `os` in the launcher
         if int(name) > 2:  # noqa: PLR2004 - standard error
             with contextlib.suppress(OSError):  # the one that listed them
-                os.set_inheritable(int(name), False)
+                os.set_inheritable(int(name), False)  # noqa: FBT003 - its only parameter
     _limit(job, 0 if user is not None else census.tasks_of(os.getuid()))
     os.chdir(job.cwd)
     if job.tier == "L":
@@ -142,9 +142,7 @@ def _behind_landlock(job: Job, tmp: str, say: socket.socket, on: Machine, abi: i
     rules: list[Rule] = [
         *seccomp.both(),
         *(seccomp.forks(seccomp.NOTIFY) if root else ()),  # whom the kernel does not hold to a number of processes
-        *seccomp.without_namespaces(
-            root=root, signals=abi >= landlock.SCOPED, truncation=abi >= landlock.TRUNCATION
-        ),
+        *seccomp.without_namespaces(root=root, signals=abi >= landlock.SCOPED, truncation=abi >= landlock.TRUNCATION),
     ]
     _listen(seccomp.assemble(rules, on), say, on)
     os.execve(job.argv[0], job.argv, environment(job, tmp))  # noqa: S606 - inside the walls, no shell
@@ -156,7 +154,9 @@ def _behind_namespaces(job: Job, say: socket.socket, on: Machine) -> None:
     if os.getuid() == 0:  # whom the kernel does not hold to a number of processes
         seccomp.renounce()
         _listen(
-            seccomp.assemble([Rule("clone3", seccomp.refuse(errno.ENOSYS)), *seccomp.forks(seccomp.NOTIFY)], on), say, on
+            seccomp.assemble([Rule("clone3", seccomp.refuse(errno.ENOSYS)), *seccomp.forks(seccomp.NOTIFY)], on),
+            say,
+            on,
         )
     os.execve(job.bwrap, command, {})  # noqa: S606 - the sandbox itself
 
@@ -190,7 +190,7 @@ def _readable(data: bytes) -> int:
     mine, theirs = os.pipe()
     os.write(theirs, data)  # a few kilobytes fit into a pipe
     os.close(theirs)
-    os.set_inheritable(mine, True)
+    os.set_inheritable(mine, True)  # noqa: FBT003 - its only parameter
     return mine
 
 

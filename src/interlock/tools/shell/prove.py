@@ -81,6 +81,15 @@ print(json.dumps(told), flush=True)
 
 
 @dataclass(frozen=True, slots=True)
+class _Told:
+    """What the attack says: what it read, how many processes it made, which attempts raised nothing."""
+
+    read: str
+    tasks: int
+    came: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class _Canary:
     """A file, a port and two sockets outside, as they were."""
 
@@ -131,7 +140,7 @@ def _canary(user: int) -> Iterator[_Canary]:
             listener.listen()
         listeners = (tcp, udp, unix, datagrams)
         for listener in listeners:
-            listener.setblocking(False)
+            listener.setblocking(False)  # noqa: FBT003 - its only parameter
         yield _Canary(file, text, port, listeners)
 
 
@@ -145,12 +154,12 @@ def attack(sandbox: Sandbox, user: int) -> tuple[Proof, ...]:
         except ToolFailed as error:
             return (_proof("commands run", bad=[f"{error}: {error.hint}"], good="", tier=tier),)
         touched = canary.touched()
-        came = set(told["came"])
-        reads = ["the canary was read"] if canary.text in str(told["read"]) else []
+        came = told.came
+        reads = ["the canary was read"] if canary.text in told.read else []
     network = [t for t in touched if "socket" in t] + sorted(came & {"tcp", "udp", "unix", "pair", "netlink"})
     # In its own namespace a process may find our number to be somebody of its own.
     escape = sorted(came & ({"unshare", "mount", "ptrace"} | ({"signal"} if tier == "L" else set())))
-    many = [f"{told['tasks']} processes"] if int(told["tasks"]) >= FEW else []
+    many = [f"{told.tasks} processes"] if told.tasks >= FEW else []
     return (
         _proof("nothing outside is read", bad=reads, good="a canary file could not be read", tier=tier),
         _proof(
@@ -175,7 +184,7 @@ def _proof(claim: str, *, bad: list[str], good: str, tier: Tier) -> Proof:
     )
 
 
-def _told(sandbox: Sandbox, arguments: list[str]) -> dict[str, object] | dict[str, list[str]]:
+def _told(sandbox: Sandbox, arguments: list[str]) -> _Told:
     """What the attack tells from inside.
 
     Raises:
@@ -193,9 +202,8 @@ def _told(sandbox: Sandbox, arguments: list[str]) -> dict[str, object] | dict[st
             limits=replace(job.limits, processes=FEW, seconds=20.0, output_bytes=10_000),
         )
         done = sandbox.launcher.run(job)
-        with contextlib.suppress(ValueError):
+        with contextlib.suppress(ValueError, KeyError, TypeError):
             told = json.loads(done.stdout)
-            if isinstance(told, dict):
-                return told
+            return _Told(str(told["read"]), int(told["tasks"]), frozenset(map(str, told["came"])))
         why = done.failed or done.stderr.decode(errors="replace")[-200:] or why
     raise ToolFailed("a command could not be run", layer="kernel", hint=why)

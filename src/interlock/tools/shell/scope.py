@@ -28,7 +28,13 @@ def read(chosen: Settings, call: Call) -> Request:
     arguments = {name: thaw(value) for name, value in call.arguments.items()}
     validate(chosen, arguments)
     given = arguments["script" if chosen.shell else "argv"]
-    argv = ["sh", "-c", given] if isinstance(given, str) else [str(word) for word in given] if isinstance(given, list) else []
+    argv = (
+        ["sh", "-c", given]
+        if isinstance(given, str)
+        else [str(word) for word in given]
+        if isinstance(given, list)
+        else []
+    )
     stdin = str(arguments.get("stdin", ""))
     if any("\0" in word for word in argv) or not argv[0]:
         raise ScopeError("`argv` holds an empty command or a NUL, which no program can be given")
@@ -36,7 +42,9 @@ def read(chosen: Settings, call: Call) -> Request:
     if max(sizes[:-1]) > LONGEST_WORD:
         raise ScopeError(f"one argument has more than {LONGEST_WORD} bytes; pass it as `stdin`")
     if sum(sizes) > chosen.limits.input_bytes:
-        raise ScopeError(f"arguments and input have {sum(sizes)} bytes; `input_bytes` allows {chosen.limits.input_bytes}")
+        raise ScopeError(
+            f"arguments and input have {sum(sizes)} bytes; `input_bytes` allows {chosen.limits.input_bytes}"
+        )
     if chosen.commands and argv[0] not in chosen.commands:
         raise ScopeError(f"`{argv[0][:80]}` is not listed under `commands`", hint="list it, if the agent needs it")
     return Request(argv, stdin, _inside(str(arguments.get("cwd", ""))))

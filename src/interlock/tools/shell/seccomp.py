@@ -122,9 +122,7 @@ def without_namespaces(*, root: bool, signals: bool, truncation: bool) -> Iterat
     yield from _rules("chmod fchmod fchmodat utime utimes futimesat utimensat", NOTIFY)
     # As uid 0 programs expect that it works, as anybody else that it does not; it never does.
     yield from _rules("chown lchown fchown fchownat", refuse(0) if root else forbidden)
-    yield from _rules(
-        "setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr", refuse(errno.EOPNOTSUPP)
-    )
+    yield from _rules("setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr", refuse(errno.EOPNOTSUPP))
     yield from _rules("inotify_init inotify_init1 inotify_add_watch", refuse(errno.ENOSYS))  # would watch others' files
     for call in ("setpriority", "ioprio_set"):
         yield Rule(call, forbidden, (Test(0, 0xFFFFFFFF, int(call == "ioprio_set"), equal=False),))

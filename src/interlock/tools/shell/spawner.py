@@ -88,12 +88,12 @@ def main(control: socket.socket, user: int, abi: int) -> None:
     control.sendall(READY + b" %d\n" % abi)
     me = os.getpid()
     while True:
-        ready, _, _ = select.select([control, wake], [], [])
+        ready, _, _ = select.select([control.fileno(), wake], [], [])
         if wake in ready:
             with contextlib.suppress(BlockingIOError):
                 os.read(wake, 1 << 12)
             _bury(supervisors)
-        if control not in ready:
+        if control.fileno() not in ready:
             continue
         message, descriptors, _, _ = socket.recv_fds(control, 1, 1, socket.MSG_CMSG_CLOEXEC)
         if not message:

@@ -31,7 +31,9 @@ MAX_LIMITS: Mapping[str, int] = {  # beyond these a limit limits nothing
     "input_bytes": 16 << 20,
 }
 LONGEST_WORD = (128 << 10) - 1  # bytes; the kernel's own limit on one argument of a program
-COMMON = " There is no network; nothing but the workspace and the system's programs can be read; the environment is empty."
+COMMON = (
+    " There is no network; nothing but the workspace and the system's programs can be read; the environment is empty."
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +136,9 @@ def _limits(config: object) -> Limits:
         right = (int, float) if name == "seconds" else int
         if isinstance(value, bool) or not isinstance(value, right) or not 0 < value <= MAX_LIMITS[name]:
             what = "number" if name == "seconds" else "whole number"
-            raise ConfigError(f"`{name}` must be a {what} above 0 and at most {MAX_LIMITS[name]}", path=("limits", name))
+            raise ConfigError(
+                f"`{name}` must be a {what} above 0 and at most {MAX_LIMITS[name]}", path=("limits", name)
+            )
     return Limits(**config)
 
 
@@ -156,6 +160,7 @@ def tool(entry: str, chosen: Settings) -> ToolSpec:
     return ToolSpec(
         name=entry,
         effect=Effect.WRITE if chosen.write else Effect.READ,
+        resource="Command",
         description=chosen.description or what + COMMON,
         arguments=(
             Argument(path=asked, role=Role.COMMAND),

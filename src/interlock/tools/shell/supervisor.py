@@ -1,8 +1,8 @@
 """Stands beside one command: feeds it, listens to it, counts it, and ends all of it. Part of the launcher.
 
 A process of its own, forked by the spawner: reaper of everything that the command leaves behind, and the one that
-answers the calls which the filter holds. While it does not answer, nothing in the sandbox can fork: so a fork bomb
-stands still while it is killed. It is done when nothing is left, and it gives up everything when whoever asked hangs up.
+answers the calls which the filter holds. While it does not answer, nothing that must ask can fork: so a fork bomb
+stands still while it is killed. It is done when nothing is left, and gives up everything when whoever asked hangs up.
 """
 
 from __future__ import annotations
@@ -105,9 +105,7 @@ class Supervisor:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
-            inside.become(
-                self.job, user=self.user, tmp=self.tmp, say=say, streams=streams, on=self.on, abi=self.abi
-            )
+            inside.become(self.job, user=self.user, tmp=self.tmp, say=say, streams=streams, on=self.on, abi=self.abi)
         except BaseException as error:  # noqa: BLE001 - this process has no other way to end
             with contextlib.suppress(OSError):
                 say.sendall(b"E" + f"{type(error).__name__}: {error}".encode()[:500])
@@ -150,7 +148,7 @@ class Supervisor:
             while True:
                 now = time.monotonic()
                 if now >= end:
-                    raise Stopped("seconds")
+                    raise Stopped("seconds")  # noqa: TRY301 - caught below, with the ones that come from deeper
                 if now >= look:
                     look = self._look(before)
                 ready = dict(poll.poll(max(0, min(end, look) - now) * 1000 + 1))
