@@ -332,6 +332,25 @@ def test_m9_a_run_whose_labels_are_in_doubt_goes_no_further(world: World, monkey
     assert world.sent == []
 
 
+@pytest.mark.parametrize("words", [frozenset({"secret"}), None], ids=["blocked", "broken"])
+def test_m9_what_is_blocked_is_refused_and_so_is_what_cannot_be_told(
+    world: World, words: frozenset[str] | None
+) -> None:
+    def blocked(call: Call) -> frozenset[str]:
+        if words is None:
+            raise RuntimeError("nobody knows")
+        return words
+
+    run = world.open()
+    world.monitor._ports = replace(world.monitor._ports, blocked=blocked)
+    assert world.monitor.call(run, TO_BOB).content == REFUSED
+    assert world.monitor.call(run, TO_EVE).content == REFUSED
+    assert (world.sent, world.human.asked) == ([], [])
+    assert {str(b["rules"]) for b in world.audit.bodies("decision")[-2:]} == {
+        "['blocked']" if words else "['error:monitor']"
+    }
+
+
 # M6 only endorse and declassify raise a label, and both are recorded
 
 

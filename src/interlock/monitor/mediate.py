@@ -482,7 +482,7 @@ class Monitor:
         run = _PERFORMING.get()
         if run is None or (outer.agent, outer.principal, outer.run) != (run.agent, run.principal, run.id):
             raise RunError(f"`{outer.tool}` is not being performed here, so it calls nothing")
-        call = Call(tool=tool, arguments=arguments, agent=run.agent, principal=run.principal, run=run.id)
+        call = Call(tool=tool, arguments=_frozen(arguments), agent=run.agent, principal=run.principal, run=run.id)
         return self.call(run, call)
 
     # examine, decide, record
