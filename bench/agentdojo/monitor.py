@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from interlock.policy.mandate import LexicalPlanner, Mandate
 
 from interlock.kernel.call import Call
 from interlock.kernel.decision import NeedsApproval, Permit, Permitted
@@ -28,6 +27,7 @@ from interlock.monitor import mediate
 from interlock.monitor.ports import Ports
 from interlock.monitor.question import Answer, Question, yes
 from interlock.policy.load import policy_from
+from interlock.policy.mandate import LexicalPlanner, Mandate
 from interlock.policy.policy import Policy
 from interlock.stores.memory import MemoryAudit
 
