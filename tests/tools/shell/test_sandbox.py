@@ -136,7 +136,7 @@ def test_case(boxes: dict[str, Box], shape: Shape, case: dict[str, Any]) -> None
     if case["class"] == "benign":
         assert outcome.exit == case.get("exit", 0), about
         assert not outcome.stopped, about
-    if "says" in case:
+    if "says" in case and outcome.stopped != "processes":  # root in tier B is stopped, others are refused the next fork
         assert case["says"] in outcome.stdout.decode(), about
     if "stopped" in case:
         assert outcome.stopped == case["stopped"], about

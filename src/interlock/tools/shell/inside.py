@@ -47,11 +47,20 @@ def environment(job: Job, tmp: str) -> dict[str, str]:
 
 
 def become(
-    job: Job, *, user: int | None, tmp: str, say: socket.socket, streams: tuple[int, int, int], on: Machine, abi: int
+    job: Job,
+    *,
+    user: int | None,
+    hold_forks: bool,
+    tmp: str,
+    say: socket.socket,
+    streams: tuple[int, int, int],
+    on: Machine,
+    abi: int,
 ) -> None:
     """Turn this process into the command of `job`; returns never, raises `OSError` when a wall cannot be built.
 
-    `user` is one that nobody else has, to become in tier L; without it the command runs as whoever we are.
+    `user` is one that nobody else has, to become in tier L; without it the command runs as whoever we are. With
+    `hold_forks` every fork of uid 0 asks the supervisor.
     """
     os.setsid()
     LIBC.prctl(PDEATHSIG, 9, 0, 0, 0)
@@ -69,7 +78,7 @@ def become(
             _become_nobody(user)
         _behind_landlock(job, tmp, say, on, abi)
     else:
-        _behind_namespaces(job, say, on)
+        _behind_namespaces(job, say, on, hold_forks=hold_forks)
 
 
 def _limit(job: Job, others: int) -> None:
@@ -148,10 +157,10 @@ def _behind_landlock(job: Job, tmp: str, say: socket.socket, on: Machine, abi: i
     os.execve(job.argv[0], job.argv, environment(job, tmp))  # noqa: S606 - inside the walls, no shell
 
 
-def _behind_namespaces(job: Job, say: socket.socket, on: Machine) -> None:
+def _behind_namespaces(job: Job, say: socket.socket, on: Machine, *, hold_forks: bool) -> None:
     inner = _readable(seccomp.assemble(seccomp.both(), on))
     command = [job.bwrap, *_arguments(job, inner), "--", *job.argv]
-    if os.getuid() == 0:  # whom the kernel does not hold to a number of processes
+    if hold_forks and os.getuid() == 0:  # whom the kernel does not hold to a number of processes
         seccomp.renounce()
         _listen(
             seccomp.assemble([Rule("clone3", seccomp.refuse(errno.ENOSYS)), *seccomp.forks(seccomp.NOTIFY)], on),

@@ -1,8 +1,12 @@
 """Stands beside one command: feeds it, listens to it, counts it, and ends all of it. Part of the launcher.
 
 A process of its own, forked by the spawner: reaper of everything that the command leaves behind, and the one that
-answers the calls which the filter holds. While it does not answer, nothing that must ask can fork: so a fork bomb
-stands still while it is killed. It is done when nothing is left, and gives up everything when whoever asked hangs up.
+answers the calls which the filter holds. Beside it watchers look at what is used. It is done when nothing is left, and
+gives up everything when whoever asked hangs up.
+
+Processes are bounded by the kernel for every user but root. Root's forks in tier B are counted by a watcher that runs
+before everything else, and a namespace of processes ends all at once; elsewhere each fork of root waits for an answer,
+so that a fork bomb stands still while it is killed.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import socket
 import struct
 import tempfile
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from interlock.tools.shell import census, inside, metadata
@@ -25,7 +30,7 @@ from interlock.tools.shell.seccomp import LIBC, Machine
 
 RECEIVE, SEND, VALID = 0xC0502100, 0xC0182101, 0x40082102  # SECCOMP_IOCTL_NOTIF_…
 CONTINUE = 1
-OWN = 3  # processes of bubblewrap
+OWN = 4  # bubblewrap's and the watchers'
 NOBODIES = 0x70000000  # users that no machine has
 TICK = 0.1  # seconds between looks at what is used
 PATIENCE = 5.0  # seconds for the walls to stand
@@ -37,6 +42,15 @@ class Stopped(Exception):
 
 class Gone(Exception):
     """Whoever asked hung up."""
+
+
+def _hurry() -> bool:
+    """Run before other processes from now on, if root may; what is forked does not."""
+    try:
+        os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
+    except PermissionError:
+        return False
+    return os.getuid() == 0
 
 
 @dataclass(slots=True)
@@ -63,31 +77,36 @@ class Supervisor:
                 self.user = NOBODIES + os.getpid()
                 os.chown(self.tmp, self.user, self.user)
         try:
-            return self._run()
+            return self._run(swift=_hurry() and self.job.tier == "B")
         finally:
             census.end(os.getpid())
             if self.tmp:
                 with contextlib.suppress(OSError):
                     census.remove(self.tmp)
 
-    def _run(self) -> Outcome:
+    def _run(self, *, swift: bool) -> Outcome:
+        watchers = [self._start_watcher(self._broken)]  # before there are pipes that they would hold open
+        if swift:
+            watchers.append(self._start_watcher(self._crowded))
         hear, say = socket.socketpair()
         pipes = [os.pipe() for _ in range(3)]
         theirs = (pipes[0][0], pipes[1][1], pipes[2][1])
         ours = (pipes[0][1], pipes[1][0], pipes[2][0])
         self.child = os.fork()
         if self.child == 0:
-            self._be_the_child(say, theirs)
+            self._be_the_child(say, theirs, hold_forks=not swift)
         say.close()
         for descriptor in theirs:
             os.close(descriptor)
         try:
             self._hear_walls(hear)
-            status, stopped = self._watch(hear, ours)
+            status, stopped = self._watch(hear, watchers, ours)
         except OSError as error:
             return Outcome(exit=-1, stdout=b"", stderr=b"", failed=str(error))
         finally:
             hear.close()
+            for watcher in watchers:
+                os.close(watcher)
         census.end(os.getpid())
         for descriptor in ours[1:]:
             self._drain(descriptor)
@@ -100,12 +119,21 @@ class Supervisor:
             stopped=stopped,
         )
 
-    def _be_the_child(self, say: socket.socket, streams: tuple[int, int, int]) -> None:
+    def _be_the_child(self, say: socket.socket, streams: tuple[int, int, int], *, hold_forks: bool) -> None:
         try:
             signal.set_wakeup_fd(-1)
             for number in (signal.SIGCHLD, signal.SIGPIPE, signal.SIGINT, signal.SIGXFSZ):
                 signal.signal(number, signal.SIG_DFL)
-            inside.become(self.job, user=self.user, tmp=self.tmp, say=say, streams=streams, on=self.on, abi=self.abi)
+            inside.become(
+                self.job,
+                user=self.user,
+                hold_forks=hold_forks,
+                tmp=self.tmp,
+                say=say,
+                streams=streams,
+                on=self.on,
+                abi=self.abi,
+            )
         except BaseException as error:  # noqa: BLE001 - this process has no other way to end
             with contextlib.suppress(OSError):
                 say.sendall(b"E" + f"{type(error).__name__}: {error}".encode()[:500])
@@ -125,11 +153,8 @@ class Supervisor:
         if message[:1] != b"L" or not descriptors:
             raise OSError(message[1:].decode(errors="replace") or "the sandbox did not come up")
         self.listener = descriptors[0]
-        # A signal that comes before a held call is received interrupts it, and few programs expect that of a fork.
-        with contextlib.suppress(PermissionError):
-            os.sched_setscheduler(0, os.SCHED_FIFO | os.SCHED_RESET_ON_FORK, os.sched_param(1))
 
-    def _watch(self, hear: socket.socket, ours: tuple[int, int, int]) -> tuple[int, str]:
+    def _watch(self, hear: socket.socket, watchers: list[int], ours: tuple[int, int, int]) -> tuple[int, str]:
         """Serve the command until it ends or must be ended; its status and the limit that it broke."""
         feed, *outputs = ours
         rest = memoryview(self.job.stdin.encode(errors="surrogateescape"))
@@ -137,23 +162,22 @@ class Supervisor:
             os.set_blocking(descriptor, False)
         exited = os.pidfd_open(self.child)
         poll = select.poll()
-        for descriptor in (hear.fileno(), self.asker.fileno(), self.listener, exited, *outputs):
+        for descriptor in (hear.fileno(), self.asker.fileno(), self.listener, *watchers, exited, *outputs):
             if descriptor >= 0:
                 poll.register(descriptor, select.POLLIN)
         poll.register(feed, select.POLLOUT)
         end = time.monotonic() + self.job.limits.seconds
-        look = time.monotonic()
-        before = self._disk(time.monotonic() + TICK)
         try:
             while True:
                 now = time.monotonic()
                 if now >= end:
                     raise Stopped("seconds")  # noqa: TRY301 - caught below, with the ones that come from deeper
-                if now >= look:
-                    look = self._look(before)
-                ready = dict(poll.poll(max(0, min(end, look) - now) * 1000 + 1))
+                ready = dict(poll.poll((end - now) * 1000 + 1))
                 if self.asker.fileno() in ready:
                     raise Gone
+                for watcher in watchers:
+                    if watcher in ready:
+                        raise Stopped(os.read(watcher, 100).decode() or "not watched")  # noqa: TRY301 - as above
                 if hear.fileno() in ready:
                     poll.unregister(hear.fileno())
                     if failed := hear.recv(1000):
@@ -217,27 +241,53 @@ class Supervisor:
         """Where the command may write."""
         return tuple(root for root in (self.tmp, self.job.workspace if self.job.writable else "") if root)
 
-    def _disk(self, until: float) -> int:
-        return census.disk(self._roots(), until)
+    def _start_watcher(self, look: Callable[[int], str]) -> int:
+        """Fork a process that runs `look` on us; what can be read here is the limit that was broken."""
+        mine, theirs = os.pipe()
+        me = os.getpid()
+        if os.fork() == 0:
+            try:
+                LIBC.prctl(inside.PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+                os.close(mine)
+                os.write(theirs, look(me).encode())
+            finally:
+                os._exit(0)
+        os.close(theirs)
+        return mine
 
-    def _look(self, before: int) -> float:
-        """Compare what is used with the limits; when to look again.
+    def _broken(self, supervisor: int) -> str:
+        """The first limit that is broken; a watcher's whole life."""
+        roots = self._roots()
+        before = census.disk(roots, time.monotonic() + PATIENCE)
+        while True:
+            start = time.monotonic()
+            processes = census.descendants(supervisor)
+            processes.pop(os.getpid(), None)
+            if self._many(processes):
+                return "processes"
+            if census.memory(processes) > self.job.limits.memory:
+                return "memory"
+            if roots:
+                grown = census.disk(roots, start + PATIENCE) - before
+                if max(grown, 0) + census.nameless(processes) > self.job.limits.disk_bytes:
+                    return "disk_bytes"
+            time.sleep(max(TICK, 5 * (time.monotonic() - start)))  # a large workspace is looked at less often
 
-        Raises:
-            Stopped: it is too much.
-        """
-        start = time.monotonic()
-        processes = census.descendants(os.getpid())
-        if sum(processes.values()) > self.job.limits.processes + OWN:
-            raise Stopped("processes")
-        if census.memory(processes) > self.job.limits.memory:
-            raise Stopped("memory")
-        if roots := self._roots():
-            grown = census.disk(roots, start + TICK) - before
-            if max(grown, 0) + census.nameless(processes) > self.job.limits.disk_bytes:
-                raise Stopped("disk_bytes")
-        now = time.monotonic()
-        return now + max(TICK, 10 * (now - start))  # a large workspace is looked at less often
+    def _crowded(self, supervisor: int) -> str:
+        """`processes` as soon as there are too many; a watcher's whole life."""
+        _hurry()
+        seen = looked = 0
+        while True:
+            count = len(os.listdir("/proc"))  # noqa: PTH208 - nothing but `os` in the launcher
+            if count > seen + 8 or looked % 5 == 0:  # cheap first; threads are not listed
+                seen = count
+                if self._many(census.descendants(supervisor)):
+                    return "processes"
+            looked += 1
+            time.sleep(TICK / 10)
+
+    def _many(self, processes: dict[int, int]) -> bool:
+        return sum(processes.values()) > self.job.limits.processes + OWN
 
     def _answer(self) -> None:
         """Answer one held call."""
