@@ -9,9 +9,11 @@ import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from contextvars import ContextVar
+from contextvars import ContextVar, copy_context
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
 from interlock.kernel.call import Call, Json, thaw
@@ -260,6 +262,43 @@ def administering(handles: Sequence[str], secrets: Secrets | None = None) -> Ite
         yield vault.resolve
 
 
+class TooSlow(InterlockError):
+    """A function did not return in its time. It may still be running."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__(f"no answer within {seconds:g} s")
+
+
+async def _awaited(promise: Awaitable[Json], limit: float | None) -> Json:
+    try:
+        return await asyncio.wait_for(promise, limit)
+    except TimeoutError:
+        if limit is None:
+            raise
+        raise TooSlow(limit) from None
+
+
+def _waited(function: Function, call: Call, limit: float) -> Json:
+    """The result of `function` if it comes in time. In a thread, which nothing can stop but everything can leave."""
+    answers: SimpleQueue[tuple[Json, BaseException | None]] = SimpleQueue()
+    context = copy_context()
+
+    def run() -> None:
+        try:
+            answers.put((context.run(function.call, call.arguments), None))
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            answers.put((None, error))
+
+    Thread(target=run, name=f"interlock-{function.name}", daemon=True).start()
+    try:
+        result, error = answers.get(timeout=limit)
+    except Empty:
+        raise TooSlow(limit) from None
+    if error is not None:
+        raise error
+    return result
+
+
 @dataclass(frozen=True, slots=True)
 class _Both:
     """One redactor after the other."""
@@ -319,9 +358,10 @@ def assemble(
     def performer(function: Function) -> Performer:
         def perform(permit: Permit, call: Call) -> Json | Awaitable[Json]:
             monitor.check(permit, call)
+            limit = policy.tools[function.name].timeout
             if function.asynchronous or ASYNCHRONOUS.get():  # a function that blocks must not hold the event loop
-                return function.acall(call.arguments)
-            return function.call(call.arguments)
+                return _awaited(function.acall(call.arguments), limit)
+            return function.call(call.arguments) if limit is None else _waited(function, call, limit)
 
         return perform
 

@@ -166,6 +166,7 @@ class ToolSpec:
     returns: Returns = field(default_factory=Returns)
     refers: str = ""  # the kind of object that the tool writes to, when no argument says it (a profile, a password)
     schema: Mapping[str, object] = field(default_factory=dict)  # JSON Schema of the arguments; empty accepts none
+    timeout: float | None = None  # s that a function may take; None waits for it
     resource: str = "Tool"  # the type of what `scope` returns; rules may speak of it
 
     def __post_init__(self) -> None:

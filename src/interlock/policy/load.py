@@ -544,6 +544,7 @@ class _View:
             returns=guessed.returns if tool.returns is None else self._returns(name, tool.returns),
             refers=guessed.refers if tool.refers is None else tool.refers,
             schema=self.schemas.get(name, {}),
+            timeout=tool.timeout,
         )
 
     def _returns(self, name: str, part: ReturnsPart) -> Returns:

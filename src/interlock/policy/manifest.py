@@ -113,6 +113,12 @@ class ToolPart(_Part):
         "`spend` are egress too. Left out: inferred from the tool's name, else egress.",
     )
     description: str = Field(default="", description="What the tool does, as the model reads it.")
+    timeout: float | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="Seconds that a call may take. Then it counts as failed, although its function may still run.",
+    )
     arguments: dict[Text, Argument] = Field(
         default={},
         description="What each argument decides, by its path (`to`, `attachments.file_id`). "
