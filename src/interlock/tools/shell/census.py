@@ -139,6 +139,10 @@ def end(root: int, spare: Iterable[int] = ()) -> None:
     """Kill everything below `root`, which is their reaper, until there is nothing left."""
     spared = set(spare)
     while True:
+        try:
+            os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+        except ChildProcessError:
+            return  # a reaper without children has no descendants
         below = descendants(root)
         for pid in spared:
             for kept in (pid, *descendants(pid)):

@@ -71,7 +71,7 @@ def become(
         if int(name) > 2:  # noqa: PLR2004 - standard error
             with contextlib.suppress(OSError):  # the one that listed them
                 os.set_inheritable(int(name), False)  # noqa: FBT003 - its only parameter
-    _limit(job, 0 if user is not None else census.tasks_of(os.getuid()))
+    _limit(job, census.tasks_of(os.getuid()) if os.getuid() else 0)  # root is not held to it anyway
     os.chdir(job.cwd)
     if job.tier == "L":
         if user is not None:

@@ -30,7 +30,7 @@ FEW = 12  # tasks that the attack may have
 ATTACK = """
 import json, os, socket, sys, time
 canary, port, path = sys.argv[1], int(sys.argv[2]), sys.argv[3]
-told = {"read": "", "tasks": 0, "came": []}
+told = {"read": "", "came": []}
 def tried(name, action):
     try:
         action()
@@ -69,14 +69,16 @@ tried("mount", lambda: libc("mount", b"none", b"/tmp", b"tmpfs", 0, None))
 tried("ptrace", lambda: libc("ptrace", 16, os.getppid(), None, None))
 tried("netlink", lambda: socket.socket(16, 3, 0))
 tried("signal", lambda: os.kill(int(sys.argv[4]), 0))
+print(json.dumps(told), flush=True)
+tasks = 0
 try:
-    for told["tasks"] in range(200):
+    for tasks in range(200):
         if os.fork() == 0:
             os.setsid()
             time.sleep(60)
 except OSError:
     pass
-print(json.dumps(told), flush=True)
+print(tasks, flush=True)
 """
 
 
@@ -203,7 +205,9 @@ def _told(sandbox: Sandbox, arguments: list[str]) -> _Told:
         )
         done = sandbox.launcher.run(job)
         with contextlib.suppress(ValueError, KeyError, TypeError):
-            told = json.loads(done.stdout)
-            return _Told(str(told["read"]), int(told["tasks"]), frozenset(map(str, told["came"])))
+            first, _, tasks = done.stdout.partition(b"\n")
+            told = json.loads(first)
+            made = 0 if done.stopped == "processes" else int(tasks)  # or else it says how many it could make
+            return _Told(str(told["read"]), made, frozenset(map(str, told["came"])))
         why = done.failed or done.stderr.decode(errors="replace")[-200:] or why
     raise ToolFailed("a command could not be run", layer="kernel", hint=why)

@@ -103,6 +103,7 @@ def both() -> Iterator[Rule]:
     for high in (False, True):
         yield Rule("sendto", forbidden, (Test(4, 0xFFFFFFFF, 0, equal=False, high=high),))
     yield Rule("clone", forbidden, (Test(0, NEW_NAMESPACES, 0, equal=False),))
+    yield Rule("seccomp", forbidden, (Test(1, NEW_LISTENER, 0, equal=False),))  # to hold calls is the supervisor's
     for terminal in (0x5412, 0x541C):  # TIOCSTI, TIOCLINUX: type into the terminal
         yield Rule("ioctl", forbidden, (Test(1, 0xFFFFFFFF, terminal),))
     for call, mode in (("chmod", 1), ("fchmod", 1), ("fchmodat", 2), ("creat", 1), ("mknod", 1), ("mknodat", 2)):

@@ -63,6 +63,7 @@ class Supervisor:
     abi: int
     tmp: str = ""
     user: int | None = None  # whom nobody else is, to run the command as
+    watchers: list[int] = field(default_factory=list)
     child: int = 0
     listener: int = -1
     made: int = 1  # tasks since the last count, and those counted then
@@ -107,6 +108,9 @@ class Supervisor:
             hear.close()
             for watcher in watchers:
                 os.close(watcher)
+            for pid in self.watchers:
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
         census.end(os.getpid())
         for descriptor in ours[1:]:
             self._drain(descriptor)
@@ -245,7 +249,8 @@ class Supervisor:
         """Fork a process that runs `look` on us; what can be read here is the limit that was broken."""
         mine, theirs = os.pipe()
         me = os.getpid()
-        if os.fork() == 0:
+        pid = os.fork()
+        if pid == 0:
             try:
                 LIBC.prctl(inside.PDEATHSIG, signal.SIGKILL, 0, 0, 0)
                 os.close(mine)
@@ -253,6 +258,7 @@ class Supervisor:
             finally:
                 os._exit(0)
         os.close(theirs)
+        self.watchers.append(pid)
         return mine
 
     def _broken(self, supervisor: int) -> str:
