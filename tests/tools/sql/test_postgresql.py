@@ -18,6 +18,7 @@ from interlock.tools.sql.capability import apply
 from interlock.tools.sql.entry import parse
 from interlock.tools.sql.functions import POSTGRESQL
 from interlock.tools.sql.grants import grants
+from interlock.tools.sql.session import Credentials
 from tests.tools.sql.world import PASSWORD, READ, WRITE, Server, World, configured, granted, permit, state
 
 
@@ -95,7 +96,7 @@ def test_a_proof_is_worth_nothing_in_another_transaction(reader: Any) -> None:
 
 
 def test_the_proof_is_the_hmac_that_the_database_computes(reader: Any) -> None:
-    secret = reader[0].capability._database.secret
+    secret = reader[0].capability._database.credentials().secret
     moment, who = "1 2", "alice"
     assert proof.proof(secret, moment, who) == hmac.new(secret, b"1 2 alice", hashlib.sha256).hexdigest()
     inner, outer = (bytes.fromhex(p) for p in proof.pads(secret))
@@ -107,7 +108,9 @@ def test_another_key_serves_nothing(server: Server) -> None:
     world = granted(server, READ, free_sql=True, role="other_key")
     world.config.pop("_database")
     world.open()
-    world.capability._database.secret = b"x" * 32
+    database = world.capability._database
+    real = database.credentials()
+    database.credentials = lambda: Credentials(real.dsn, b"x" * 32)
     with pytest.raises(ToolFailed, match="who this call is for"):
         world.rows("SELECT id FROM items")
 
@@ -530,6 +533,18 @@ def test_a_manifest_that_changed_is_noticed(server: Server) -> None:
         World(world.config | {"role": "somebody"}, world.context).open()
 
 
+def test_m7_an_open_entry_holds_no_password(reader: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once nobody may ask for the secret, nothing can log in: no value was kept."""
+    world, _ = reader
+    database = world.capability._database
+
+    assert PASSWORD not in repr(vars(database)) + repr(database.credentials())
+    given = world.context.secrets.__self__
+    monkeypatch.delitem(given, "secret://DSN")
+    with pytest.raises(KeyError):
+        world.rows("SELECT 1")
+
+
 # layers that fail
 
 
@@ -539,12 +554,13 @@ def test_a_server_that_is_away_refuses(reader: Any, server: Server) -> None:
         world.open()
     assert PASSWORD not in str(caught.value) + caught.value.hint
     database = reader[0].capability._database
-    before, database._dsn = database._dsn, "host=127.0.0.1 port=1 dbname=x user=agent password=hush"
+    before = database.credentials
+    database.credentials = lambda: Credentials("host=127.0.0.1 port=1 dbname=x user=agent password=hush", None)
     try:
         with pytest.raises(ToolFailed) as failed:
             reader[0].rows("SELECT 1")
     finally:
-        database._dsn = before
+        database.credentials = before
     assert str(failed.value) == "the database cannot be reached"
 
 

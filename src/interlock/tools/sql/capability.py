@@ -14,7 +14,7 @@ from interlock.tools.kind import ConfigError, Context, Operation, Proof, ScopeEr
 from interlock.tools.sql import gate, grammar, grants, proof, role
 from interlock.tools.sql.entry import Engine, Entry
 from interlock.tools.sql.perform import OnPostgres, OnSqlite
-from interlock.tools.sql.session import Database, psycopg
+from interlock.tools.sql.session import Credentials, Database, psycopg
 from interlock.tools.sql.spec import tools
 from interlock.tools.sql.sqlite import File, ident
 
@@ -197,9 +197,14 @@ def database(entry: Entry, secrets: Callable[[str], str]) -> Database:
     Raises:
         ConfigError: the DSN does not parse, or `rows` has no key.
     """
-    password = str(_parts(entry, secrets).get("password") or "")
-    secret = proof.key(resolved(entry.key, secrets), password) if entry.bound else None
-    return Database(entry, resolved(entry.dsn, secrets), secret)
+
+    def credentials() -> Credentials:
+        password = str(_parts(entry, secrets).get("password") or "")
+        secret = proof.key(resolved(entry.key, secrets), password) if entry.bound else None
+        return Credentials(resolved(entry.dsn, secrets), secret)
+
+    credentials()  # what is wrong with them is said now
+    return Database(entry, credentials)
 
 
 def resolved(value: str, secrets: Callable[[str], str]) -> str:
@@ -221,7 +226,7 @@ def apply(entry: Entry, secrets: Callable[[str], str], admin: str) -> None:
     password = _parts(entry, secrets).get("password")
     try:
         with lib.connect(admin, connect_timeout=10) as conn:
-            conn.execute(grants.script(entry, agent.secret))
+            conn.execute(grants.script(entry, agent.credentials().secret))
             if password:
                 hashed = conn.pgconn.encrypt_password(
                     str(password).encode(), entry.role.encode(), b"scram-sha-256"

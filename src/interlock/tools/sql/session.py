@@ -13,8 +13,8 @@ import json
 import math
 import os
 import socket
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
@@ -58,17 +58,25 @@ class Rows:
     changed: int = 0
 
 
-class Database:
-    """Where the sessions of an entry come from."""
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What logs in, and what signs who a call is for where `rows` needs that."""
 
-    def __init__(self, entry: Entry, dsn: str, secret: bytes | None) -> None:
-        self.entry, self._dsn, self.secret = entry, dsn, secret
+    dsn: str = field(repr=False)
+    secret: bytes | None = field(repr=False)
+
+
+class Database:
+    """Where the sessions of an entry come from. It holds no password: each session asks for it anew (M7)."""
+
+    def __init__(self, entry: Entry, credentials: Callable[[], Credentials]) -> None:
+        self.entry, self.credentials = entry, credentials
 
     def __repr__(self) -> str:
         return f"Database({self.entry.name!r})"
 
-    def connect(self) -> Connection[Any]:
-        """A fresh connection, in no transaction.
+    def connect(self, credentials: Credentials | None = None) -> Connection[Any]:
+        """A fresh connection, in no transaction. Without `credentials` it asks for them.
 
         Raises:
             ToolFailed: the server is away or does not let the role in.
@@ -76,7 +84,7 @@ class Database:
         lib = psycopg()
         try:
             conn = lib.connect(
-                self._dsn,
+                (credentials or self.credentials()).dsn,
                 connect_timeout=5,
                 application_name="interlock",
                 client_encoding="utf8",
@@ -97,18 +105,19 @@ class Database:
             ToolFailed: the engine refused or stopped something, or is away.
         """
         lib, limits = psycopg(), self.entry.limits
-        conn = self.connect()
+        credentials = self.credentials()  # once: the watchdog's thread could not ask
+        conn = self.connect(credentials)
         pid = conn.info.backend_pid
         conn.read_only = not write  # sent as BEGIN READ ONLY or BEGIN READ WRITE, whatever the role's default is
         watchdog = Watchdog(
             seconds=limits.seconds + limits.grace,
             grace=limits.grace,
             cancel=lambda: conn.cancel_safe(timeout=limits.grace),
-            terminate=lambda: self._terminate(conn, pid),
+            terminate=lambda: self._terminate(conn, pid, credentials),
         )
         try:
             with watchdog:
-                self._prepare(conn, principal)
+                self._prepare(conn, principal, credentials.secret)
                 yield conn
                 if write:
                     conn.commit()
@@ -125,7 +134,7 @@ class Database:
         finally:
             conn.close()  # without COMMIT the server rolls back
 
-    def _prepare(self, conn: Connection[Any], principal: str) -> None:
+    def _prepare(self, conn: Connection[Any], principal: str, secret: bytes | None) -> None:
         entry, limits = self.entry, self.entry.limits
         settings = {
             "search_path": f"pg_catalog, {ident(entry.schema)}, pg_temp",
@@ -139,17 +148,17 @@ class Database:
             "intervalstyle": "iso_8601",
             "bytea_output": "hex",
         }
-        if self.secret is not None:
+        if secret is not None:
             if "\0" in principal:
                 raise ToolFailed("the principal holds a NUL, which PostgreSQL cannot")
             row = conn.execute(proof.MOMENT, binary=True).fetchone()
             moment = "" if row is None else row[0]
             settings["interlock.principal"] = principal
-            settings["interlock.proof"] = proof.proof(self.secret, moment, principal)
+            settings["interlock.proof"] = proof.proof(secret, moment, principal)
         pairs = [text for pair in settings.items() for text in pair]
         calls = ", ".join(f"set_config(${2 * i + 1}, ${2 * i + 2}, true)" for i in range(len(settings)))
         conn.execute(f"SELECT {calls}", pairs)
-        if self.secret is not None:
+        if secret is not None:
             row = conn.execute("SELECT interlock.principal()", binary=True).fetchone()
             if row is None or row[0] != principal:  # another key in the database, a pooler between the statements
                 raise ToolFailed(
@@ -158,9 +167,9 @@ class Database:
                     hint="run `interlock sql grants --apply` with the entry's present key",
                 )
 
-    def _terminate(self, conn: Connection[Any], pid: int) -> None:
+    def _terminate(self, conn: Connection[Any], pid: int, credentials: Credentials) -> None:
         try:
-            with self.connect() as other:
+            with self.connect(credentials) as other:
                 other.execute("SELECT pg_terminate_backend($1)", [str(pid)])
         finally:  # even if the server does not answer any more: our thread shall not wait for it
             with socket.socket(fileno=os.dup(conn.fileno())) as ours:
