@@ -269,9 +269,9 @@ class TooSlow(InterlockError):
         super().__init__(f"no answer within {seconds:g} s")
 
 
-async def _awaited(promise: Awaitable[Json], limit: float | None) -> Json:
+async def _awaited(function: Function, call: Call, limit: float | None) -> Json:
     try:
-        return await asyncio.wait_for(promise, limit)
+        return await asyncio.wait_for(function.acall(call.arguments), limit)
     except TimeoutError:
         if limit is None:
             raise
@@ -360,7 +360,7 @@ def assemble(
             monitor.check(permit, call)
             limit = policy.tools[function.name].timeout
             if function.asynchronous or ASYNCHRONOUS.get():  # a function that blocks must not hold the event loop
-                return _awaited(function.acall(call.arguments), limit)
+                return _awaited(function, call, limit)
             return function.call(call.arguments) if limit is None else _waited(function, call, limit)
 
         return perform
