@@ -30,6 +30,7 @@ NAMES = {
     "NoMandate": "inline, no mandate",
 }
 PEERS = {
+    "none": "instrument: no monitor",
     "strict+labels-tight-ask": "instrument: strict, no mandate",
     "strict+labels-tight-ask+lexical-deny": "instrument: strict + word list",
     "strict+labels-tight-ask+writes-oracle": "instrument: strict + ground truth's list *",

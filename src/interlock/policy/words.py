@@ -117,7 +117,7 @@ _IDIOMS: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
     for trigger, pattern, instead in (
         ("me", r"\b(?:let (?:me|us) know|tell me|show me)\b", "tell_me"),
         ("let", r"\blet go of\b", "dismiss"),
-        ("let", r"\blet ((?:(?:[^\s,.]|\.\w)+ ){1,5}?)know\b", r"inform \1"),
+        ("let", r"\blet ((?:(?:[^\s,.]|\.\w)+ ){1,14}?)know\b", r"inform \1"),
         ("forget", r"\bdon'?t let (?:me|us) forget(?: to)?\b", "create a reminder that"),
         ("", r"\b(?:do not|don'?t|never) (?:forget|fail|hesitate|neglect)(?: to| about)?\b", "please"),
         ("", r"\b(?:drop|shoot|send|write|leave|give)((?: (?:[^\s,.]|\.\w)+){1,4}?) an? (?:quick |short |brief |little )?(?:line|note|message|text|email|mail|dm|shout|heads[- ]?up)\b", r"message \1"),
