@@ -184,7 +184,9 @@ def _policy(suite: str, tools: tuple[tuple[str, str, str], ...], labels: str, sh
     schemas = {name: json.loads(schema) for name, _, schema in tools}
     path = MANIFESTS / f"{suite}.yaml"
     manifest: dict[str, Any] = yaml.safe_load(path.read_text()) if path.exists() else {"version": 1, "tools": {}}
-    described = {name: _fitting(manifest["tools"].get(name, {}), schema) for name, schema in schemas.items()}
+    known = {name: manifest["tools"].get(name, {}) for name in schemas}
+    kinds = {t.get("returns", {}).get("object") for t in known.values()} | {t.get("refers") for t in known.values()}
+    described = {name: _fitting(tool, schemas[name], kinds) for name, tool in known.items()}
     manifest |= {
         "labels": labels,
         "tools": described,
@@ -193,8 +195,15 @@ def _policy(suite: str, tools: tuple[tuple[str, str, str], ...], labels: str, sh
     return policy_from(manifest).with_schemas(schemas, {name: text for name, text, _ in tools})
 
 
-def _fitting(tool: Mapping[str, Any], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The manifest's words on a tool, without arguments that this tool does not have (inference speaks of those)."""
-    known = schema.get("properties", {})
-    arguments = {path: role for path, role in tool.get("arguments", {}).items() if path.split(".")[0] in known}
+def _fitting(tool: Mapping[str, Any], schema: Mapping[str, Any], kinds: set[str | None]) -> dict[str, Any]:
+    """The manifest's words on a tool, without those on arguments or objects that this suite does not have.
+
+    Inference speaks of them instead.
+    """
+    has = schema.get("properties", {})
+    arguments = {
+        path: role
+        for path, role in tool.get("arguments", {}).items()
+        if path.split(".")[0] in has and (not role.startswith("id:") or role.removeprefix("id:") in kinds)
+    }
     return {**tool, "arguments": arguments} if arguments else {k: v for k, v in tool.items() if k != "arguments"}
