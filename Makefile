@@ -68,6 +68,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-inde
 lock: ## requirements/*.txt from *.in (needs uv; ARGS=--upgrade for newer versions)
 	$(COMPILE) $(ARGS) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/dev.in -c requirements/bench.txt -o requirements/dev.txt
+	$(COMPILE) requirements/service.in -c requirements/bench.txt -o requirements/service.txt
 	$(COMPILE) requirements/tools.in -c requirements/bench.txt -o requirements/tools.txt
 	$(COMPILE) requirements/examples.in -c requirements/bench.txt -o requirements/examples.txt
 	$(COMPILE) requirements/core.in -c requirements/bench.txt -o requirements/core.txt

@@ -236,9 +236,11 @@ def test_what_is_locked_is_what_is_declared() -> None:
     assert wanted("core") == set(PROJECT["dependencies"])
     for extra in ("examples", "tools"):
         assert wanted(extra) == set(PROJECT["optional-dependencies"][extra])
+    service = ("audit", "detect", "gateway", "otel", "postgres", "valkey")
+    assert wanted("service") == {p for extra in service for p in PROJECT["optional-dependencies"][extra]}
 
 
-@pytest.mark.parametrize("name", ["core", "examples", "tools", "dev", "bench"])
+@pytest.mark.parametrize("name", ["core", "examples", "tools", "service", "dev", "bench"])
 def test_locked_requirements_say_what_and_not_where_from(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert len(pinned(name)) == len(re.findall(r"^[\w.-]+==.*\\\n    --hash=sha256:", text, re.MULTILINE))
@@ -254,7 +256,7 @@ def test_one_version_of_a_package_in_all_locks() -> None:
         )
 
     assert versions("core") <= versions("examples") <= versions("dev") <= versions("bench")
-    assert versions("core") <= versions("tools") <= versions("dev")
+    assert versions("core") <= versions("tools") <= versions("service") <= versions("dev")
 
 
 def test_the_wheel_ships_types_rules_and_schemas() -> None:

@@ -29,7 +29,7 @@ from interlock.monitor.question import Answer, Question, yes
 from interlock.policy.load import policy_from
 from interlock.policy.mandate import LexicalPlanner, Mandate
 from interlock.policy.policy import Policy
-from interlock.stores.memory import MemoryAudit
+from interlock.stores.memory.audit import MemoryAudit
 
 MANIFESTS = Path(__file__).parent / "manifests"
 AGENT, USER = "assistant", "user"

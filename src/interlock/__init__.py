@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from interlock.policy.mandate import LexicalPlanner as LexicalPlanner
     from interlock.policy.mandate import Mandate as Mandate
     from interlock.policy.mandate import TextPlanner as TextPlanner
-    from interlock.stores.memory import MemoryAudit as MemoryAudit
-    from interlock.stores.sqlite import SqliteAudit as SqliteAudit
+    from interlock.stores.memory.audit import MemoryAudit as MemoryAudit
+    from interlock.stores.sqlite.audit import SqliteAudit as SqliteAudit
 
 _HOME = {
     "Decision": "kernel.decision",
@@ -42,14 +42,14 @@ _HOME = {
     "InterlockError": "kernel.errors",
     "LexicalPlanner": "policy.mandate",
     "Mandate": "policy.mandate",
-    "MemoryAudit": "stores.memory",
+    "MemoryAudit": "stores.memory.audit",
     "NeedsApproval": "kernel.decision",
     "Observed": "monitor.mediate",
     "Permitted": "kernel.decision",
     "PolicyError": "policy.errors",
     "Question": "monitor.question",
     "Run": "library",
-    "SqliteAudit": "stores.sqlite",
+    "SqliteAudit": "stores.sqlite.audit",
     "TerminalApprovals": "monitor.approvals",
     "TextPlanner": "policy.mandate",
     "Tool": "adapters.functions",

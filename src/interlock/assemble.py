@@ -40,7 +40,7 @@ from interlock.secrets.inject import Binding, Injector, preset, service_at
 from interlock.secrets.matcher import SecretRedactor
 from interlock.secrets.sources import Given, Source, Sources
 from interlock.secrets.vault import Vault
-from interlock.stores.sqlite import SqliteAudit
+from interlock.stores.sqlite.audit import SqliteAudit
 from interlock.tools.kind import (
     Capability,
     ConfigError,

@@ -23,7 +23,7 @@ from interlock.demo.agent import Unguarded
 from interlock.demo.script import ACCOUNT
 from interlock.demo.tools import tools
 from interlock.demo.world import CUSTOMER, PASSWORD, World
-from interlock.stores.sqlite import SqliteAudit
+from interlock.stores.sqlite.audit import SqliteAudit
 from interlock.testing import Conversation, Failure, Model, ModelServer, Reply, ScriptedModel
 
 SRC = Path(story.__file__).parents[2]

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from interlock.stores.memory import MemoryAudit
+from interlock.stores.memory.audit import MemoryAudit
 from tests.stores.conformance import AuditConformance
 
 

@@ -20,7 +20,7 @@ import pytest
 from interlock.audit.chain import Broken, Verified
 from interlock.audit.errors import AuditError
 from interlock.stores import sqlite
-from interlock.stores.sqlite import SqliteAudit
+from interlock.stores.sqlite.audit import SqliteAudit
 from tests.monitor.world import TO_BOB, World
 from tests.stores.conformance import AuditConformance
 
@@ -232,7 +232,7 @@ import itertools, json, sys
 from pathlib import Path
 from interlock.kernel.call import thaw
 from interlock.monitor.ports import Tool
-from interlock.stores.sqlite import SqliteAudit
+from interlock.stores.sqlite.audit import SqliteAudit
 from tests.monitor.world import World, call
 
 folder = Path(sys.argv[1])

@@ -23,7 +23,7 @@ from interlock.policy.errors import PolicyError
 from interlock.policy.manifest import SCOPED
 from interlock.secrets.errors import SecretError, SecretMissing
 from interlock.secrets.sources import Sources
-from interlock.stores.sqlite import SqliteAudit
+from interlock.stores.sqlite.audit import SqliteAudit
 from interlock.tools.http import HttpKind
 from interlock.tools.kind import Capability, Config, ConfigError, Context, Kind, Operation, Proof
 from interlock.tools.kinds import KINDS

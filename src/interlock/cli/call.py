@@ -52,7 +52,7 @@ def arguments(parser: ArgumentParser) -> None:
 def run(options: Namespace) -> int:
     """Make the call, or explain it."""
     from interlock.assemble import audit_at
-    from interlock.stores.memory import MemoryAudit
+    from interlock.stores.memory.audit import MemoryAudit
 
     tools = given.functions(options.tools) if options.tools else []
     policy = given.policy(options.manifest, tools)

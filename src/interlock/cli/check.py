@@ -61,7 +61,7 @@ def run(options: Namespace) -> int:
 def not_enforced(policy: Policy, tools: Sequence[Tool] | None) -> Mapping[str, Sequence[str]]:
     """What the monitor would not enforce; without functions, nothing is said of what they alone bring."""
     from interlock.assemble import assemble
-    from interlock.stores.memory import MemoryAudit
+    from interlock.stores.memory.audit import MemoryAudit
 
     functions = {t.name: t for t in tools or ()}
     posture = assemble(policy, functions, audit=MemoryAudit(clock=time.time)).posture()["not_enforced"]

@@ -104,7 +104,7 @@ def _rules(policy: Policy, obligations: Sequence[str]) -> Proof:
 def _audit(policy: Policy, where: str | None, found: Sequence[Found]) -> Proof:
     """The audit takes a record, of this examination, and its chain holds."""
     from interlock.assemble import audit_at
-    from interlock.stores.sqlite import SqliteAudit
+    from interlock.stores.sqlite.audit import SqliteAudit
 
     claim = "the audit takes records and its chain holds"
     residual = "a cut end shows only against a head noted elsewhere: `interlock audit verify --head`"

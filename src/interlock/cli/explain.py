@@ -147,7 +147,7 @@ def _last(records: Iterable[Record]) -> Record | None:
 
 def _made_up(options: Namespace, policy: Policy, functions: Mapping[str, Tool]) -> Story:
     from interlock.assemble import Opened, assemble
-    from interlock.stores.memory import MemoryAudit
+    from interlock.stores.memory.audit import MemoryAudit
     from interlock.tools.kinds import KINDS
 
     if options.tool not in policy.tools:

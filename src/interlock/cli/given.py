@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from interlock.adapters.functions import Tool
     from interlock.policy.policy import Policy
     from interlock.secrets.sources import Sources
-    from interlock.stores.sqlite import SqliteAudit
+    from interlock.stores.sqlite.audit import SqliteAudit
 
 MANIFEST = "interlock.yaml"
 TOOLS_HELP = "functions, or an object with them in `tools`; the module is importable from here"
@@ -151,7 +151,7 @@ def audit(path: str | Path) -> SqliteAudit:
     """
     if not Path(path).is_file():
         raise UsageError(f"there is no audit `{path}`", hint="an audit is made when an application opens `Interlock`")
-    from interlock.stores.sqlite import SqliteAudit
+    from interlock.stores.sqlite.audit import SqliteAudit
 
     return SqliteAudit(path, read_only=True)
 

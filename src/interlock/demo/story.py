@@ -28,7 +28,7 @@ from interlock.monitor.approvals import CODE, TerminalApprovals
 from interlock.monitor.mediate import REFUSED
 from interlock.monitor.ports import ApprovalPort
 from interlock.monitor.question import Answer, Question
-from interlock.stores.sqlite import SqliteAudit
+from interlock.stores.sqlite.audit import SqliteAudit
 from interlock.testing import Model
 
 ORDINARY, POISONED = "1-ben.eml", "2-poisoned.eml"

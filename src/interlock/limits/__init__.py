@@ -1,0 +1,1 @@
+"""Budgets, rates, breakers and loops as pure functions: (state, event, now) to state. Stores keep the states."""

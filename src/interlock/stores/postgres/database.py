@@ -1,0 +1,103 @@
+"""One PostgreSQL database that several stores share, and all processes on all machines with them.
+
+Connections come from a pool and are asked for with a time limit; nothing waits for ever for a database that is away.
+Migrations run under an advisory lock, so that many processes may start at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool, PoolTimeout
+
+from interlock.stores.errors import StoreAway, StoreError
+
+_LOCK = 0x1A7E4_10C4  # an advisory lock of ours
+_VERSIONS = """
+CREATE TABLE IF NOT EXISTS interlock_schema (part text PRIMARY KEY, version integer NOT NULL)
+"""
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+
+class PostgresDatabase:
+    """The database that `dsn` names; its tables live in the schema that the connection's search path says."""
+
+    def __init__(self, dsn: str, *, size: int = 8, patience: float = 5.0) -> None:
+        """Connect; `size` connections at most, `patience` (s) for a connection and for a statement.
+
+        Raises:
+            StoreAway: no connection within `patience`.
+        """
+        self.dsn = dsn
+        self.patience = patience
+        options = f"-c statement_timeout={int(patience * 1000)} -c lock_timeout={int(patience * 1000)}"
+        self._pool: ConnectionPool[Connection] = ConnectionPool(
+            dsn,
+            min_size=1,
+            max_size=size,
+            timeout=patience,
+            open=False,
+            kwargs={"options": options, "connect_timeout": max(2, int(patience))},
+            check=ConnectionPool.check_connection,
+        )
+        try:
+            self._pool.open(wait=True, timeout=patience)
+        except PoolTimeout as error:
+            self._pool.close()
+            raise StoreAway("the database does not answer", hint="see the address and the password") from error
+
+    def migrate(self, part: str, scripts: Sequence[str]) -> None:
+        """Bring the tables of `part` to the newest version: each script runs once in the life of a database, in order.
+
+        Raises:
+            StoreError: the database was written by a newer Interlock; then nothing changed.
+        """
+        with self.transaction() as db:
+            db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
+            db.execute(_VERSIONS)
+            row = db.execute("SELECT version FROM interlock_schema WHERE part = %s", (part,)).fetchone()
+            done = row[0] if row else 0
+            if done > len(scripts):
+                raise StoreError(f"the database was written by a newer version of Interlock ({part} {done})")
+            for script in scripts[done:]:
+                db.execute(script.encode())
+            db.execute(
+                "INSERT INTO interlock_schema VALUES (%s, %s) "
+                "ON CONFLICT (part) DO UPDATE SET version = excluded.version",
+                (part, len(scripts)),
+            )
+
+    @contextmanager
+    def transaction(self) -> Iterator[Connection]:
+        """A connection in a transaction, which is committed at the end, or undone if anything raises.
+
+        Raises:
+            StoreAway: the database is away, or took too long. If the connection broke while it was asked to commit,
+                nobody knows whether it did.
+        """
+        try:
+            with self._pool.connection() as db, db.transaction():
+                yield db
+        except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            raise StoreAway(f"the database does not answer: {type(error).__name__}") from error
+
+    def listen(self, channel: str) -> Connection:
+        """A connection of its own that listens on `channel`; whoever asked for it closes it.
+
+        Raises:
+            StoreAway: no connection.
+        """
+        try:
+            db = psycopg.connect(self.dsn, autocommit=True, connect_timeout=max(2, int(self.patience)))
+            db.execute(psycopg.sql.SQL("LISTEN {}").format(psycopg.sql.Identifier(channel)))
+        except psycopg.OperationalError as error:
+            raise StoreAway(f"the database does not answer: {type(error).__name__}") from error
+        return db
+
+    def close(self) -> None:
+        """Close every connection of the pool."""
+        self._pool.close()
