@@ -75,6 +75,7 @@ class Monitor:
             clock=ticks,
             nonce=lambda: f"n{next(nonces)}",
             redact=lambda value: value,
+            redact_record=lambda value: value,
             planner=LexicalPlanner(),
             tools={},
         )

@@ -389,6 +389,7 @@ def assemble(
         clock=SystemClock(),
         nonce=lambda: secrets.token_hex(16),
         redact=opened.redact(redact),
+        redact_record=opened.redact(redact),
         planner=planner or LexicalPlanner(),
         obligations=obligations or {},
         proofs=opened.prove(),

@@ -490,8 +490,12 @@ def test_m10_who_plays_each_part_is_named(world: World) -> None:
         "clock": "Time",
         "nonce": "<lambda>",
         "redact": "redacted",
+        "redact_record": "redacted",
         "planner": "none",
         "blocked": "nothing_blocked",
+        "inspect": "as_it_is",
+        "guard": "Unlimited",
+        "runs": "none",
     }
 
 

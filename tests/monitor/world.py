@@ -14,7 +14,19 @@ from interlock.kernel.decision import Permit
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import ToolSpec
 from interlock.monitor.mediate import Monitor
-from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, Discharger, Planner, Ports, Tool
+from interlock.monitor.ports import (
+    ApprovalPort,
+    AsyncApprovalPort,
+    Discharger,
+    Guard,
+    Inspector,
+    Planner,
+    Ports,
+    RunStore,
+    Tool,
+    Unlimited,
+    as_it_is,
+)
 from interlock.monitor.question import Answer, Question, no, yes
 from interlock.monitor.run import Run
 from interlock.policy.load import policy_from
@@ -134,6 +146,9 @@ class World:
     mail: Json = field(default_factory=lambda: cast("Json", MAIL))
     tools: dict[str, Tool] = field(default_factory=dict)
     obligations: dict[str, Discharger] = field(default_factory=dict)
+    inspect: Inspector = as_it_is
+    guard: Guard = field(default_factory=Unlimited)
+    runs: RunStore | None = None
     policy: Policy = field(default_factory=policy)
 
     def __post_init__(self) -> None:
@@ -150,9 +165,13 @@ class World:
                 clock=self.clock,
                 nonce=lambda: next(self.nonces),
                 redact=self.redacted,
+                redact_record=self.redacted,
                 planner=self.planner,
                 tools=self.tools,
                 obligations=self.obligations,
+                inspect=self.inspect,
+                guard=self.guard,
+                runs=self.runs,
             ),
             key=bytes(range(32)),
             patience=60,

@@ -2,6 +2,7 @@
 
 MonitorError          the monitor is used against its contract
 ├── RunError          a run that does not exist, is somebody else's, or whose mandate stands already
+├── PromptRefused     the user's words may not be read by the agent
 ├── ApprovalError     there is no valid answer to a question; it counts as no
 └── NotPerformed      `begin` refused: the call must not be made (and is on record as not made)
 """
@@ -17,6 +18,10 @@ class MonitorError(InterlockError):
 
 class RunError(MonitorError):
     """A run that does not exist, is somebody else's, or whose mandate stands already."""
+
+
+class PromptRefused(MonitorError):
+    """The user's words may not be read by this agent: they are off its topics, or an inspector refused them."""
 
 
 class ApprovalError(MonitorError):

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import cast
 
+from interlock.detect.finding import Finding
 from interlock.kernel.call import Call, Json, thaw
 from interlock.kernel.decide import Request
 from interlock.kernel.decision import Decision, Forbidden, NeedsApproval, Permitted
@@ -16,6 +18,7 @@ from interlock.policy.mandate import Mandate
 from interlock.provenance.bind import Binding
 
 WORDS = {Permitted: "permitted", NeedsApproval: "needs-approval", Forbidden: "forbidden"}
+MAX_FINDINGS = 20  # kinds of findings that one record names
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +99,17 @@ def _facts(examined: Examined) -> Json:
         "blocked": sorted(facts.blocked),
     }
     return cast("Json", found)
+
+
+def findings(found: Sequence[Finding]) -> dict[str, object]:
+    """What detectors found, worst first and without a word of the text; nothing if there is nothing."""
+    worst: dict[str, Finding] = {}
+    for f in found:
+        if f.id not in worst or f.confidence > worst[f.id].confidence:
+            worst[f.id] = f
+    kept = sorted(worst.values(), key=lambda f: (-f.confidence, f.id))[:MAX_FINDINGS]
+    said = [{"id": f.id, "severity": f.severity, "confidence": round(f.confidence, 3)} for f in kept]
+    return {"findings": said} if said else {}
 
 
 def mandate(given: Mandate, change: str) -> dict[str, object]:

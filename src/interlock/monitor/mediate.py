@@ -16,7 +16,7 @@ import inspect
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from threading import Lock
@@ -30,12 +30,13 @@ from interlock.kernel.errors import PermitError
 from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers
 from interlock.kernel.spec import Role
 from interlock.monitor import evidence
-from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, RunError
+from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, PromptRefused, RunError
 from interlock.monitor.evidence import Examined
 from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
-from interlock.monitor.ports import Performer, Ports, Tool
+from interlock.monitor.memory import Kept, Memory
+from interlock.monitor.ports import Inspected, Performer, Ports, Tool
 from interlock.monitor.question import Answer, Asked, Question, visible
-from interlock.monitor.run import Kept, Memory, Pending, Run
+from interlock.monitor.run import Pending, Run
 from interlock.policy.mandate import Mandate
 from interlock.policy.policy import AgentPolicy, Policy
 from interlock.policy.rules import cedar_args
@@ -47,6 +48,7 @@ REFUSED: Final = (
     "go on with the rest of the task, and say at the end what could not be done."
 )
 INVALID: Final = "This call was not made: its arguments do not fit the tool's schema. Correct them and call again."
+WITHHELD: Final = "This content was withheld: it is not permitted reading in this run."
 DROPPED: Final = "The call was made. Its result cannot be shown."
 
 EXTERNAL_TEXT: Final = "external text"
@@ -145,7 +147,19 @@ class Monitor:
             "relaxed": sorted(self._policy.relaxed),
             "ports": {
                 name: _named(getattr(self._ports, name))
-                for name in ("audit", "approvals", "clock", "nonce", "redact", "planner", "blocked")
+                for name in (
+                    "audit",
+                    "approvals",
+                    "clock",
+                    "nonce",
+                    "redact",
+                    "redact_record",
+                    "planner",
+                    "blocked",
+                    "inspect",
+                    "guard",
+                    "runs",
+                )
             },
             "approvals_expire_after": self._patience,
             "when_a_guard_fails": "closed",
@@ -187,13 +201,15 @@ class Monitor:
         except (TypeError, ValueError, RecursionError) as error:
             raise MonitorError(f"the history holds what is no JSON: {type(error).__name__}") from None
         if (same := self._runs.get(chain[-1])) is not None:
+            with same.lock:
+                self._catch_up(same)
             return same
         run = None
         done = len(history)
         while run is None and done > 0:
             done -= 1
             run = self._runs.take(chain[done])  # taken, not copied: whoever extends it first has its ledger
-        memory = run.memory if run is not None else self._memories.share(chain[0], lambda: Memory(folded=True))
+        memory = run.memory if run is not None else self._memories.share(chain[0], lambda: self._memory(chain[0]))
         with memory.lock:
             if run is None:
                 run = self._new(agent=agent, principal=principal, run_id=run_id, me=mine, memory=memory)
@@ -202,15 +218,12 @@ class Monitor:
                     run.id,
                     {"agent": agent, "principal": principal, "policy": self._policy.digest, "folded": True},
                 )
-            # Also what another branch of this conversation has met since: its effects are the same world's.
-            here = {event.digest for event in history}
-            for digest, kept in tuple(memory.kept.items()):
-                if digest not in here and digest not in run.taken:
-                    run.taken.add(digest)
-                    self._remember(run, kept)
+            memory.catch_up()
+            self._recall(run, {event.digest for event in history})
             for event in history[done:]:
                 run.taken.add(event.digest)
                 run.readings.append(self._event(run, event))
+            memory.catch_up()
         self._runs.put(chain[-1], run)
         return run
 
@@ -225,7 +238,11 @@ class Monitor:
                 self._plan(run)  # the last moment at which it is certain that nobody else has spoken
             try:
                 content = self._ports.redact(text)
-            except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is dropped
+                if integrity is not Integrity.OWN:
+                    content = self._inspected(run, content, source or integrity.word, integrity).content
+            except PromptRefused:
+                raise
+            except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted or judged is dropped
                 self._ports.audit.append("dropped", run.id, {"source": source, "why": type(error).__name__})
                 return DROPPED
             words = _text(content)
@@ -281,7 +298,7 @@ class Monitor:
         with run.lock:
             if run.ledger.endorsed(value, role, kind):
                 return False
-            shown = self._ports.redact({"value": value})
+            shown = self._ports.redact_record({"value": value})
             body = {"value": shown, "role": role.value, "kind": kind, "by": by}
             self._ports.audit.append("endorse", run.id, body)
             return run.ledger.endorse(value, role, kind=kind)
@@ -291,7 +308,7 @@ class Monitor:
         words = {"tool": tool[:128], "why": why}
         with run.lock:
             try:
-                body: object = self._ports.redact(dict(words))
+                body: object = self._ports.redact_record(dict(words))
             except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is not kept
                 body = {"dropped": type(error).__name__}
             record = {"decision": "forbidden", "rules": [INVALID_RULE], "call": body}
@@ -321,7 +338,8 @@ class Monitor:
         """
         with run.lock:
             shown = run.ledger.extracted(ref, self._ports.redact(value))
-            self._ports.audit.append("extract", run.id, {"handle": ref, "value": shown.content})
+            kept = self._ports.redact_record(shown.content)
+            self._ports.audit.append("extract", run.id, {"handle": ref, "value": kept})
             return shown.content
 
     # the life of a call
@@ -387,16 +405,36 @@ class Monitor:
                 self._note(run, "outcome", {"decision": pending.decision, "outcome": "expired"})
                 raise NotPerformed("the approval has expired")
             run.expect(replace(pending, begun=True))
+        try:
+            self._ports.guard.reserve(pending.call, permit.nonce)
+        except Exception as error:
+            self._not_begun(run, pending, "limit", _name(error))
+            raise NotPerformed("a limit is reached") from error
         for due in pending.obligations:
             try:
                 self._ports.obligations[due.name](due, pending.call)
             except Exception as error:
-                with run.lock:
-                    run.drop(permit)
-                    body = {"decision": pending.decision, "outcome": "obligation", "why": f"{due.name}: {_name(error)}"}
-                    self._note(run, "outcome", body)
+                self._not_begun(run, pending, "obligation", f"{due.name}: {_name(error)}")
+                with suppress(Exception):  # a port: what is not given back expires
+                    self._ports.guard.release(pending.call, permit.nonce)
                 raise NotPerformed(f"the obligation `{due.name}` was not met") from error
         return pending.call
+
+    def hand_over(self, run: Run, permit: Permit) -> Call:
+        """The call that somebody else now makes, whose result a later history brings; on record before it is returned.
+
+        Raises:
+            NotPerformed: see `begin`.
+            AuditError: it could not be recorded; then it must not be handed over.
+        """
+        call = self.begin(run, permit)
+        with run.lock:
+            pending = self._take(run, permit)
+            run.drop(permit)
+            self._settle_limits(run, call, permit.nonce, failed=False, output=None)
+            body = {"decision": pending.decision, "digest": call.digest, "outcome": "handed over"}
+            self._ports.audit.append("outcome", run.id, body)
+        return call
 
     def complete(self, run: Run, permit: Permit, outcome: Outcome) -> Observed:
         """What the model may read of `outcome`: redacted, labelled, on record, joined to its decision (M5).
@@ -409,6 +447,8 @@ class Monitor:
             run.drop(permit)
             shown = self._take_in(run, pending.call, outcome)
             self._keep(run, pending.call, outcome)
+            failed = isinstance(outcome, Failed)
+            self._settle_limits(run, pending.call, permit.nonce, failed=failed, output=shown)
             body = shown.body | {"decision": pending.decision, "digest": pending.call.digest}
             record = self._note(run, "outcome", body)
             content = DROPPED if record is None else shown.content
@@ -417,7 +457,7 @@ class Monitor:
                 label=shown.label,
                 handles=shown.handles,
                 performed=True,
-                failed=isinstance(outcome, Failed),
+                failed=failed,
                 record=record,
             )
 
@@ -496,6 +536,7 @@ class Monitor:
         spec = self._policy.tools.get(call.tool)
         if spec is None:
             return Forbidden(digest=call.digest, rules=("unlisted-tool",), why="the manifest has no such tool")
+        self._catch_up(run)
         self._plan(run)
         tool = self._ports.tools.get(call.tool, Tool())
         try:
@@ -517,12 +558,12 @@ class Monitor:
             receivers=binding.receivers,
             unnamed=binding.unnamed,
             blind=binding.blind,
-            external=run.ledger.external,
-            confidential=run.ledger.confidential is not None,
+            external=run.ledger.external or bool(run.memory.assumed),
+            confidential=run.ledger.confidential is not None or bool(run.memory.assumed),
             sources=frozenset(run.ledger.sources),
-            findings=frozenset(),
+            findings=frozenset(run.findings),
             mandate=self._mandate_state(run, call.tool),
-            blocked=self._ports.blocked(exact),
+            blocked=self._ports.blocked(exact) | self._ports.guard.blocked(exact),
             arguments=cedar_args(spec, exact.arguments, self._policy.args_used),
         )
         return Examined(
@@ -549,13 +590,10 @@ class Monitor:
 
     def _settle(self, run: Run, examined: Examined, decision: Decision, *, expires: float | None = None) -> Decision:
         """Put the decision on record, then let its permit be used (M3)."""
-        body = evidence.decision(examined.call, decision, examined, self._ports.redact)
+        body = evidence.decision(examined.call, decision, examined, self._ports.redact_record)
         record = self._ports.audit.append("decision", run.id, body)
         if isinstance(decision, Permitted):
-            memory, exact = run.memory, (examined.call, record.seq)
-            memory.used[examined.call.tool] += 1
-            memory.permitted[examined.call.digest] += 1
-            memory.exact |= {examined.proposed.digest: exact, examined.call.digest: exact}
+            run.memory.permit(examined.proposed, examined.call, record.seq, decision.permit.nonce)
             run.expect(
                 Pending(
                     permit=decision.permit,
@@ -570,7 +608,7 @@ class Monitor:
     def _refused(self, run: Run, call: Call, decision: Forbidden) -> Forbidden:
         """A refusal that stands whether or not it can be put on record."""
         try:
-            body = evidence.decision(call, decision, None, self._ports.redact)
+            body = evidence.decision(call, decision, None, self._ports.redact_record)
         except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is not kept
             body = {"decision": "forbidden", "rules": list(decision.rules), "dropped": type(error).__name__}
         self._note(run, "decision", body)
@@ -707,8 +745,10 @@ class Monitor:
         content: Json = None
         try:
             raw = outcome.error[:MAX_ERROR] if isinstance(outcome, Failed) else outcome.output
-            content = self._ports.redact(_plain(raw))
+            inspected = self._inspected(run, self._ports.redact(_plain(raw)), call.tool, Integrity.EXTERNAL)
+            content = inspected.content
             body: dict[str, object] = {"outcome": "failed" if failed else "returned", "result": digest_of(content)}
+            body |= evidence.findings(inspected.findings)
         except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is read by nobody
             content, failed, dropped = None, False, type(error).__name__
             body = {"outcome": "dropped", "why": dropped}
@@ -730,7 +770,7 @@ class Monitor:
         match event:
             case Said(text=text, integrity=integrity, source=source):
                 if integrity is Integrity.EXTERNAL:
-                    run.memory.kept.setdefault(event.digest, Kept(event, believed=False))
+                    run.memory.keep(event, self._stored(event), believed=False)
                 return self.observe(run, text, integrity, source=source)
             case Proposed(call=call):
                 self._own(run, call)
@@ -750,8 +790,7 @@ class Monitor:
         known = memory.exact.get(call.digest)
         permitted = memory.permitted[known[0].digest] if known else 0
         if run.proposals[call.digest] > permitted + memory.elsewhere[call.digest]:
-            memory.elsewhere[call.digest] += 1
-            memory.used[call.tool] += 1
+            memory.count(call)
 
     def _reported(self, run: Run, event: Returned) -> Json:
         """A result that somebody else reports: believed as often as this monitor permitted the call."""
@@ -759,27 +798,28 @@ class Monitor:
         known = memory.exact.get(event.call.digest)
         result = digest_of([event.output, event.failed])
         new = event.digest not in memory.kept
-        if known is not None:
+        if new:
+            content = digest_of(event.output)
+            self._learn_limits(run, event.call, failed=event.failed, result=content, size=len(canonical(event.output)))
+        if known is not None and not memory.assumed:
             call, decision = known
-            results = memory.believed.setdefault(call.digest, set())
+            results = memory.believed.get(call.digest, set())
             if result in results or len(results) < memory.permitted[call.digest]:
-                results.add(result)
-                memory.kept[event.digest] = Kept(event, believed=True)
+                memory.keep(event, self._stored(event), believed=True, exact=call.digest, result=result)
                 shown = self._take_in(run, call, _outcome(event))
                 if new:
                     self._ports.audit.append(
                         "outcome", run.id, shown.body | {"decision": decision, "digest": call.digest}
                     )
                 return shown.content
-        memory.kept.setdefault(event.digest, Kept(event, believed=False))
+        memory.keep(event, self._stored(event), believed=False)
         if new:
             self._ports.audit.append(
                 "outcome", run.id, {"digest": event.call.digest, "outcome": "not ours", "result": result}
             )
         return self._disbelieve(run, event)
 
-    @staticmethod
-    def _keep(run: Run, call: Call, outcome: Outcome) -> None:
+    def _keep(self, run: Run, call: Call, outcome: Outcome) -> None:
         """Remember a result of ours for histories that leave it out."""
         if run.memory.folded:
             output = outcome.output if isinstance(outcome, Done) else outcome.error
@@ -787,7 +827,7 @@ class Monitor:
                 event = Returned(call, _plain(output), isinstance(outcome, Failed))
             except (TypeError, ValueError, RecursionError):
                 event = Returned(call, None)  # it was dropped, but the call was made
-            run.memory.kept[event.digest] = Kept(event, believed=True)
+            run.memory.keep(event, self._stored(event), believed=True)
             run.taken.add(event.digest)
 
     def _disbelieve(self, run: Run, event: Returned) -> Json:
@@ -797,16 +837,47 @@ class Monitor:
             return taken.content
         try:
             content = self._ports.redact(_plain(event.output))
+            content = self._inspected(run, content, event.call.tool, Integrity.EXTERNAL).content
         except Exception:  # noqa: BLE001 - a port: what cannot be redacted is read by nobody
             return DROPPED
         run.ledger.read(_text(content), event.call.tool)
         return content
 
+    def _memory(self, conversation: str) -> Memory:
+        return Memory(folded=True, conversation=conversation, store=self._ports.runs)
+
+    def _catch_up(self, run: Run) -> None:
+        """Take in what other processes have met in this conversation since."""
+        if run.memory.store is not None:
+            run.memory.catch_up()
+            self._recall(run, set())
+
+    def _recall(self, run: Run, here: set[str]) -> None:
+        """Take in what another branch of this conversation has met: its effects are the same world's."""
+        for digest, kept in tuple(run.memory.kept.items()):
+            if digest not in here and digest not in run.taken:
+                run.taken.add(digest)
+                self._remember(run, kept)
+
+    def _stored(self, event: Event) -> Event:
+        """`event` as a store may have it."""
+        try:
+            match event:
+                case Said(text=text, integrity=integrity, source=source):
+                    return Said(_text(self._ports.redact_record(text)), integrity, source)
+                case Returned(call=call, output=output, failed=failed):
+                    return Returned(call, self._ports.redact_record(output), failed)
+                case Proposed():
+                    return event
+        except Exception:  # noqa: BLE001 - a port: what cannot be redacted is not kept
+            return replace(event, output=None) if isinstance(event, Returned) else Said("", Integrity.EXTERNAL)
+
     def _remember(self, run: Run, kept: Kept) -> None:
         """Take in again what a rewritten history leaves out."""
         match kept.event:
             case Returned(call=call) as event if kept.believed:
-                self._take_in(run, run.memory.exact[call.digest][0], _outcome(event))
+                known = run.memory.exact.get(call.digest)
+                self._take_in(run, known[0] if known else call, _outcome(event))
             case Returned() as event:
                 self._disbelieve(run, event)
             case Said(text=text, source=source):
@@ -818,6 +889,49 @@ class Monitor:
     def _own(run: Run, call: Call) -> None:
         if (call.agent, call.principal, call.run) != (run.agent, run.principal, run.id):
             raise RunError("the history holds a call of another run; make its calls with the names of this one")
+
+    # inspection and limits
+
+    def _inspected(self, run: Run, content: Json, source: str, integrity: Integrity) -> Inspected:
+        """What may be read of `content`, with what was found in it, which counts for the rest of the run.
+
+        Raises:
+            PromptRefused: these are the user's words, and this agent may not read them.
+            Exception: the inspector failed; then nobody reads it.
+        """
+        seen = self._ports.inspect(content, source, integrity)
+        run.findings |= {f.id for f in seen.findings}
+        if not seen.refused:
+            return seen
+        if integrity is Integrity.USER:
+            body = {"source": source, "why": seen.refused} | evidence.findings(seen.findings)
+            self._ports.audit.append("refused prompt", run.id, body)
+            raise PromptRefused(seen.refused)
+        return Inspected(WITHHELD, seen.findings, seen.refused)
+
+    def halted(self, run: Run) -> str:
+        """Why this run goes no further; empty if it may."""
+        return self._ports.guard.halted(run.id)
+
+    def _settle_limits(self, run: Run, call: Call, key: str, *, failed: bool, output: _TakenIn | None) -> None:
+        result, size = ("", 0) if output is None else (digest_of(output.content), len(canonical(output.content)))
+        self._learn_limits(run, call, key, failed=failed, result=result, size=size)
+
+    def _learn_limits(self, run: Run, call: Call, key: str = "", *, failed: bool, result: str, size: int) -> None:
+        """Tell the guard what came of `call`; its failing now changes nothing that has happened."""
+        try:
+            self._ports.guard.settle(call, key, failed=failed, result=result, size=size)
+        except Exception as error:  # noqa: BLE001 - a port: what is not settled stays reserved
+            self._note(run, "limits", {"digest": call.digest, "why": type(error).__name__})
+
+    def _not_begun(self, run: Run, pending: Pending, outcome: str, why: str) -> None:
+        with run.lock:
+            run.drop(pending.permit)
+            try:
+                told = self._ports.redact_record(why)
+            except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is not kept
+                told = type(error).__name__
+            self._note(run, "outcome", {"decision": pending.decision, "outcome": outcome, "why": told})
 
     # the rest
 

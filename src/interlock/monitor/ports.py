@@ -10,8 +10,10 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from interlock.audit.record import Record
+from interlock.detect.finding import Finding
 from interlock.kernel.call import Call, Json, Resource
 from interlock.kernel.decision import Obligation, Permit
+from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import ToolSpec
 from interlock.monitor.question import Answer, Question
 from interlock.policy.mandate import Mandate
@@ -65,6 +67,66 @@ class Redactor(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True)
+class Inspected:
+    """What an inspector makes of a content: what may be read of it, and what was found in it."""
+
+    content: Json
+    findings: tuple[Finding, ...] = ()
+    refused: str = ""  # why nobody may read it, in constant words
+
+
+class Inspector(Protocol):
+    """Looks at what a model is about to read. Raising: the model does not read it."""
+
+    def __call__(self, content: Json, source: str, integrity: Integrity) -> Inspected:
+        """`content` from `source`, cleaned if that is wanted, with what was found in it.
+
+        The user's words (`USER`) are judged, never changed.
+        """
+        ...
+
+
+class Guard(Protocol):
+    """Budgets, rates, breakers and loops. Raising where it is asked first: the call is not made."""
+
+    def blocked(self, call: Call) -> frozenset[str]:
+        """Reasons against `call` that no approval lifts: `budget`, `rate`, `breaker`, `loop`, `depth`, `halted`."""
+        ...
+
+    def reserve(self, call: Call, key: str) -> None:
+        """Take what `call` may use. The same `key` again takes nothing more."""
+        ...
+
+    def release(self, call: Call, key: str) -> None:
+        """Give back what was reserved: the call was not made."""
+        ...
+
+    def settle(self, call: Call, key: str, *, failed: bool, result: str, size: int) -> None:
+        """The call was made: `result` is the digest of what came back, of `size` bytes.
+
+        Without a `key` nothing was reserved here: somebody else made the call and reports what came back. Without a
+        `result` nobody knows yet: somebody else is making it.
+        """
+        ...
+
+    def halted(self, run: str) -> str:
+        """Why this run goes no further; empty if it may."""
+        ...
+
+
+class RunStore(Protocol):
+    """What no rewriting of a conversation takes back, shared by processes. Raising: taint is assumed."""
+
+    def since(self, conversation: str, after: int) -> Sequence[tuple[int, Mapping[str, Json]]]:
+        """The facts with a larger number than `after`, in the order in which they were added."""
+        ...
+
+    def add(self, conversation: str, facts: Sequence[tuple[str, Mapping[str, Json]]]) -> None:
+        """Keep facts by key. One that is there already stays as it is."""
+        ...
+
+
 class Validator(Protocol):
     """Checks arguments against a tool's schema, and may complete them. Raising: the call is refused as invalid."""
 
@@ -114,6 +176,32 @@ class Tool:
     scope: Scope | None = None  # absent: the resource is the tool itself
 
 
+def as_it_is(content: Json, source: str, integrity: Integrity) -> Inspected:  # noqa: ARG001 - the port's shape
+    """`content`, not looked at."""
+    return Inspected(content)
+
+
+class Unlimited:
+    """A guard that holds nobody back."""
+
+    def blocked(self, call: Call) -> frozenset[str]:  # noqa: ARG002 - the port's shape
+        """No reason against `call`."""
+        return frozenset()
+
+    def reserve(self, call: Call, key: str) -> None:
+        """Take nothing."""
+
+    def release(self, call: Call, key: str) -> None:
+        """Give nothing back."""
+
+    def settle(self, call: Call, key: str, *, failed: bool, result: str, size: int) -> None:
+        """Learn nothing."""
+
+    def halted(self, run: str) -> str:  # noqa: ARG002 - the port's shape
+        """The run may go on."""
+        return ""
+
+
 def nothing_blocked(call: Call) -> frozenset[str]:  # noqa: ARG001 - the port's shape
     """No reason against `call`."""
     return frozenset()
@@ -127,9 +215,13 @@ class Ports:
     approvals: ApprovalPort | AsyncApprovalPort
     clock: Clock
     nonce: Nonce
-    redact: Redactor
+    redact: Redactor  # what a model reads
+    redact_record: Redactor  # what is kept
     planner: Planner | None
     tools: Mapping[str, Tool]
     obligations: Mapping[str, Discharger] = field(default_factory=dict)
     blocked: Callable[[Call], frozenset[str]] = nothing_blocked  # raising: the call is refused
+    inspect: Inspector = as_it_is
+    guard: Guard = Unlimited()  # noqa: RUF009 - it holds nothing
+    runs: RunStore | None = None  # absent: this process alone folds histories
     proofs: Sequence[Mapping[str, object]] = ()  # what tools showed at start-up: layer, claim, held, evidence, residual

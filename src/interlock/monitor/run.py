@@ -14,7 +14,7 @@ from threading import RLock
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Obligation, Permit
 from interlock.monitor.errors import RunError
-from interlock.monitor.history import Event
+from interlock.monitor.memory import Memory
 from interlock.policy.mandate import Mandate
 from interlock.provenance.ledger import Ledger
 
@@ -31,30 +31,6 @@ class Pending:
     begun: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Kept:
-    """Something that the model was given to read, and whether its result was believed as the tool's spec says."""
-
-    event: Event
-    believed: bool
-
-
-@dataclass(slots=True, kw_only=True)
-class Memory:
-    """What no rewriting of a conversation takes back, shared by all runs that are folded from it."""
-
-    lock: RLock = field(default_factory=RLock, repr=False)
-    used: Counter[str] = field(default_factory=Counter)  # calls by tool, as mandates count them
-    permitted: Counter[str] = field(default_factory=Counter)  # permits by digest of the exact call
-    exact: dict[str, tuple[Call, int]] = field(default_factory=dict)  # digest as proposed -> exact call, last decision
-    elsewhere: Counter[str] = field(default_factory=Counter)  # proposals by digest that this monitor never saw
-    believed: dict[str, set[str]] = field(default_factory=dict)  # digest of the exact call -> digests of results
-    folded: bool = False  # histories are sent for it, so `kept` is
-    kept: dict[str, Kept] = field(default_factory=dict)  # by digest of the event
-    mandate: Mandate | None = None  # that somebody fixed; a planned one follows from the words
-    narrowed: Mandate | None = None  # what was taken from either
-
-
 @dataclass(slots=True, kw_only=True)
 class Run:
     """The state of one conversation. Read it; only the monitor changes it."""
@@ -66,6 +42,7 @@ class Run:
     memory: Memory = field(default_factory=Memory, repr=False)
     broken: str = ""  # why nothing more may depend on this run's labels
     readings: list[Json] = field(default_factory=list)  # what the model is to read of each event of a folded history
+    findings: set[str] = field(default_factory=set)  # ids of what was found in what it has read
     taken: set[str] = field(default_factory=set, repr=False)  # digests of the events that are in the ledger
     words: list[str] = field(default_factory=list)  # what the user said
     proposals: Counter[str] = field(default_factory=Counter)  # by digest, in a folded history
@@ -107,7 +84,7 @@ class Run:
 
     def fix(self, mandate: Mandate) -> None:
         """Keep the application's `mandate`, which the monitor has checked and recorded."""
-        self.memory.mandate = mandate
+        self.memory.fix(mandate)
 
     def plan(self, mandate: Mandate) -> None:
         """Keep the planner's `mandate`."""
@@ -115,8 +92,7 @@ class Run:
 
     def narrow(self, mandate: Mandate) -> None:
         """Take from the mandate what `mandate` does not allow."""
-        narrowed = self.memory.narrowed
-        self.memory.narrowed = mandate if narrowed is None else narrowed.narrow(mandate)
+        self.memory.narrow(mandate)
 
     def fresh(self, nonce: str) -> bool:
         """`nonce` is text and was never used in this run; from now on it was."""
