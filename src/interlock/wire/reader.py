@@ -1,0 +1,275 @@
+"""What reading a request is made of, the same for every format: events, answers to calls, fields that nobody knows.
+
+An unknown field is harmless if nothing in it could be a tool, a call, a sentence or a reference to any of these:
+numbers, false, null, and short plain words under names that say nothing of the kind. Everything else needs the
+operator's name for it. A name that is a known one but for case, dashes or underscores is refused: to some readers it
+is the known one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Literal
+
+from interlock.kernel.call import Json, canonical
+from interlock.wire.errors import ShapeError
+from interlock.wire.events import (
+    Allowed,
+    Asked,
+    Declared,
+    Event,
+    Hosted,
+    Opaque,
+    Position,
+    Problem,
+    Result,
+    Words,
+    opaque_part,
+)
+from interlock.wire.strict import loads, read_arguments, read_input
+from interlock.wire.view import RequestView
+
+MAX_WORD = 256  # characters of a text in an unknown field
+SUSPECT = re.compile(
+    r"tool|func|call|plugin|mcp|agent|search|brows|web|server|connector|retriev|ground|code|exec|shell|computer|contain"
+    r"|skill|memor|session|thread|convers|histor|previous|prior|prompt|messag|input|instruct|system|document|file|context"
+    r"|content|text|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ"
+)
+
+
+def harmless(name: str, value: object) -> bool:
+    """Whether an unknown field can be passed on unread."""
+    match value:
+        case None | False:
+            return True
+        case True:
+            return not SUSPECT.search(name.casefold())
+        case int() | float():
+            return True
+        case str():
+            return len(value) <= MAX_WORD and "\n" not in value and not SUSPECT.search(name.casefold())
+        case dict():
+            return not SUSPECT.search(name.casefold()) and all(harmless(key, item) for key, item in value.items())
+        case list():
+            return all(harmless(name, item) for item in value)
+        case _:
+            return False
+
+
+def folded(name: str) -> str:
+    """`name` as a lax reader compares it."""
+    return name.casefold().replace("_", "").replace("-", "")
+
+
+class Known:
+    """The fields that an object may have."""
+
+    def __init__(self, names: str) -> None:
+        self.names = frozenset(names.split())
+        self._folded = frozenset(map(folded, self.names))
+
+    def unknown(self, value: Mapping[str, Any]) -> list[str]:
+        """The other fields of `value`."""
+        return [] if value.keys() <= self.names else [name for name in value if name not in self.names]
+
+    def disguised(self, name: str) -> bool:
+        """Whether unknown `name` is a known one to a lax reader."""
+        return folded(name) in self._folded
+
+
+def passes(known: Known, value: Mapping[str, Any], allowed: Allowed) -> str:
+    """The first field of `value` that must not pass unread, "" if there is none."""
+    for name in known.unknown(value):
+        if known.disguised(name) or not (name in allowed.fields or harmless(name, value[name])):
+            return name
+    return ""
+
+
+def read_object(body: bytes) -> dict[str, Any]:
+    """The object in `body`.
+
+    Raises:
+        NotJson: as `loads`.
+        ShapeError: it is something else.
+    """
+    value = loads(body)
+    if not isinstance(value, dict):
+        raise ShapeError("the body must be a JSON object")
+    return value
+
+
+def opaque(at: Position, kind: str, value: object) -> Opaque:
+    """The event for `value`, which is not looked into."""
+    raw = canonical(value)
+    return Opaque(at=at, kind=kind, digest=hashlib.sha256(raw).hexdigest(), size=len(raw))
+
+
+class Reader:
+    """Collects what a request says."""
+
+    def __init__(self, allowed: Allowed) -> None:
+        self.allowed = allowed
+        self.events: list[Event] = []
+        self.tools: list[Declared] = []
+        self.hosted: list[Hosted] = []
+        self.state: list[str] = []
+        self.problems: list[Problem] = []
+        self._open: dict[str, int] = {}  # id of a call: index of its event, until it is answered
+
+    def problem(
+        self,
+        at: Position,
+        code: Literal["hosted-tool", "server-state", "unknown-field", "unknown-item", "contradiction", "shape"],
+        why: str,
+    ) -> None:
+        """The request is refused."""
+        self.problems.append(Problem(at=at, code=code, why=why))
+
+    def fields(self, at: Position, value: Mapping[str, Any], known: Known) -> None:
+        """Look at the fields of `value` that are not known."""
+        for name in known.unknown(value):
+            here = (*at, name[:80])
+            if known.disguised(name):
+                self.problem(here, "contradiction", f"`{name[:80]}` is another field's name to some readers")
+            elif not (name in self.allowed.fields or harmless(name, value[name])):
+                self.problem(here, "unknown-field", f"`{name[:80]}` is unknown and could carry a call or a text")
+
+    def uses_state(self, name: str, *, brings: bool) -> None:
+        """Field `name` keeps a history at the provider; `brings`: it also brings one in, which nobody here has seen."""
+        self.state.append(name)
+        if brings and name not in self.allowed.state:
+            self.problem((name,), "server-state", f"`{name}` brings in a history that was not seen here; send it whole")
+
+    def objects(self, at: Position, value: object) -> Iterable[tuple[Position, dict[str, Any]]]:
+        """The objects of list `value`; None is an empty one."""
+        if value is None:
+            return
+        if not isinstance(value, list):
+            self.problem(at, "shape", f"`{at[-1]}` must be a list")
+            return
+        for index, item in enumerate(value):
+            if isinstance(item, dict):
+                yield (*at, index), item
+            else:
+                self.problem((*at, index), "shape", f"`{at[-1]}` must be a list of objects")
+
+    def words(self, at: Position, role: Literal["system", "user", "assistant", "document"], text: object) -> None:
+        """Somebody's words at `at`."""
+        if isinstance(text, str):
+            self.events.append(Words(at=at, role=role, text=text))
+        elif text is not None:
+            self.problem(at, "shape", f"`{at[-1]}` must be text")
+
+    def opaque(self, at: Position, kind: str, value: object) -> None:
+        """Something that is not read here."""
+        self.events.append(opaque(at, kind, value))
+
+    def declare(self, at: Position, name: object, *, kind: str, description: object, schema: object) -> None:
+        """A tool that the client runs."""
+        if not isinstance(name, str) or not name:
+            self.problem(at, "shape", "a tool has no name")
+            return
+        if any(tool.name == name for tool in self.tools):
+            self.problem(at, "contradiction", "two tools have the same name")
+        self.tools.append(
+            Declared(
+                at=at,
+                name=name,
+                kind=kind,
+                description=description if isinstance(description, str) else "",
+                schema=schema if isinstance(schema, dict) else None,
+            )
+        )
+
+    def host(self, at: Position, name: object) -> None:
+        """A tool that the provider runs."""
+        word = name[:80] if isinstance(name, str) else "?"
+        self.hosted.append(Hosted(at=at, name=word))
+        if word not in self.allowed.hosted:
+            self.problem(at, "hosted-tool", f"tool `{word}` runs at the provider, past the monitor; allow it by name")
+
+    def asked(self, at: Position, call_id: object, name: object, arguments: object, kind: str = "function") -> None:
+        """A call in the history; legacy ones have the id ""."""
+        if not isinstance(call_id, str) or not isinstance(name, str) or not name:
+            self.problem(at, "shape", "a tool call of the history has no id or no name")
+            return
+        key = call_id or f"\0{name}"
+        if key in self._open:
+            self.problem(at, "contradiction", "two tool calls share an id, so their results cannot be told apart")
+        self._open[key] = len(self.events)
+        read, problem = read_input(arguments) if kind == "custom" else read_arguments(arguments)
+        self.events.append(Asked(at=at, id=call_id, name=name, arguments=read, problem=problem, kind=kind))
+
+    def result(
+        self,
+        at: Position,
+        content: object,
+        call_id: object,
+        part: Callable[[Position, dict[str, Any]], tuple[Position, Json]],
+        *,
+        name: str = "",
+        failed: bool = False,
+    ) -> None:
+        """What a call returned; `part` reads one of its parts. A legacy result has a `name` and no id."""
+        if not isinstance(call_id, str):
+            self.problem(at, "shape", "a tool result names no call")
+            return
+        asked = self._open.pop(call_id or f"\0{name}", -1)
+        if asked >= 0:
+            event = self.events[asked]
+            name = event.name if isinstance(event, Asked) else name
+        parts: tuple[Position, ...] = (at,)
+        read: Json
+        match content:
+            case str() | None:
+                read = content or ""
+            case list():
+                pairs = [part(here, item) for here, item in self.objects(at, content)]
+                parts, contents = tuple(here for here, _ in pairs), [item for _, item in pairs]
+                read = contents[0] if len(contents) == 1 and isinstance(contents[0], str) else contents
+            case _:
+                self.problem(at, "shape", "a tool result must be text or a list of parts")
+                return
+        self.events.append(Result(at=at, parts=parts, id=call_id, name=name, asked=asked, content=read, failed=failed))
+
+    def sealed(self, at: Position, kind: str, value: object) -> tuple[Position, Json]:
+        """A part of a result that is not read here."""
+        event = opaque(at, kind, value)
+        return at, opaque_part(kind, event.digest)
+
+    def view(
+        self,
+        *,
+        format: str,  # noqa: A002
+        body: bytes,
+        value: Mapping[str, Any],
+        n: int = 1,
+        limit: object = None,
+        counted: bool = True,
+        text_type: str = "text",
+        add_system: Callable[[dict[str, Any], str], None],
+    ) -> RequestView:
+        """All of it."""
+        model, stream = value.get("model"), value.get("stream")
+        if not isinstance(model, str):
+            self.problem(("model",), "shape", "`model` must be text")
+        if stream not in {None, True, False} or (isinstance(stream, int) and not isinstance(stream, bool)):
+            self.problem(("stream",), "shape", "`stream` must be true or false")
+        return RequestView(
+            format=format,
+            body=body,
+            model=model if isinstance(model, str) else "",
+            stream=stream is True,
+            n=n,
+            limit=limit if isinstance(limit, int) else None,
+            counted=counted,
+            events=tuple(self.events),
+            tools=tuple(self.tools),
+            hosted=tuple(self.hosted),
+            state=tuple(self.state),
+            problems=tuple(self.problems),
+            text_type=text_type,
+            add_system=add_system,
+        )
