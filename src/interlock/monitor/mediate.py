@@ -26,7 +26,7 @@ from interlock.audit.record import Record
 from interlock.kernel.call import Call, Frozen, Json, Resource, canonical, digest_of, freeze, thaw
 from interlock.kernel.decide import Facts, MandateState, Request, Rules, decide, decide_approved
 from interlock.kernel.decision import Decision, Forbidden, Mint, NeedsApproval, Permit, Permitted
-from interlock.kernel.errors import PermitError
+from interlock.kernel.errors import CallError, PermitError
 from interlock.kernel.labels import EVERYONE, Integrity, Label, Readers
 from interlock.kernel.spec import Role
 from interlock.monitor import evidence
@@ -39,6 +39,7 @@ from interlock.monitor.question import Answer, Asked, Question, visible
 from interlock.monitor.run import Pending, Run
 from interlock.policy.mandate import Mandate
 from interlock.policy.policy import AgentPolicy, Policy
+from interlock.policy.readback import Readback, Verdict
 from interlock.policy.rules import cedar_args
 from interlock.provenance.bind import Binding, bind
 from interlock.provenance.ledger import Ledger
@@ -50,6 +51,8 @@ REFUSED: Final = (
 INVALID: Final = "This call was not made: its arguments do not fit the tool's schema. Correct them and call again."
 WITHHELD: Final = "This content was withheld: it is not permitted reading in this run."
 DROPPED: Final = "The call was made. Its result cannot be shown."
+
+UNVERIFIED: Final = "The call was made and reported success, but reading back shows that it did not take effect."
 
 EXTERNAL_TEXT: Final = "external text"
 INVALID_RULE: Final = "invalid-arguments"
@@ -81,7 +84,8 @@ class Observed:
     label: Label
     handles: tuple[str, ...] = ()
     performed: bool
-    failed: bool = False  # it was performed and ended with an error
+    failed: bool = False  # it was performed and ended with an error, or what it claims did not happen
+    verified: Verdict | None = None  # what reading back showed, if the manifest says to read back
     record: Record | None  # of the outcome or the refusal; None if the audit did not take it
 
 
@@ -93,6 +97,15 @@ class _TakenIn:
     label: Label
     handles: tuple[str, ...]
     body: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class _Made:
+    """What came of a call; without the exact call if it was not made."""
+
+    observed: Observed
+    call: Call | None = None
+    outcome: Outcome | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -462,15 +475,30 @@ class Monitor:
             )
 
     def call(self, run: Run, call: Call) -> Observed:
-        """Propose, ask if need be, perform, observe."""
+        """Propose, ask if need be, perform, observe; then read back, if the manifest says so."""
+        made = self._call(run, call)
+        if made.call is None or (contract := self._policy.verify.get(made.call.tool)) is None:
+            return made.observed
+        asked = self._readback(made, contract)
+        return self._judged(run, made, contract, self._call(run, asked) if asked else None)
+
+    async def acall(self, run: Run, call: Call) -> Observed:
+        """`call`, for performers and approvals of either kind."""
+        made = await self._acall(run, call)
+        if made.call is None or (contract := self._policy.verify.get(made.call.tool)) is None:
+            return made.observed
+        asked = self._readback(made, contract)
+        return self._judged(run, made, contract, await self._acall(run, asked) if asked else None)
+
+    def _call(self, run: Run, call: Call) -> _Made:
         decision = self.propose(run, call)
         if isinstance(decision, NeedsApproval):
             decision = self.approve(run, call)
         if not isinstance(decision, Permitted):
-            return refusal(decision)
+            return _Made(refusal(decision))
         ready = self._ready(run, decision.permit)
         if isinstance(ready, Observed):
-            return ready
+            return _Made(ready)
         perform, exact = ready
         outcome: Outcome
         try:
@@ -485,18 +513,17 @@ class Monitor:
         except BaseException:  # interrupted or cancelled, with who knows what done
             self.complete(run, decision.permit, Failed("interrupted"))
             raise
-        return self.complete(run, decision.permit, outcome)
+        return _Made(self.complete(run, decision.permit, outcome), exact, outcome)
 
-    async def acall(self, run: Run, call: Call) -> Observed:
-        """`call`, for performers and approvals of either kind."""
+    async def _acall(self, run: Run, call: Call) -> _Made:
         decision = self.propose(run, call)
         if isinstance(decision, NeedsApproval):
             decision = await self.aapprove(run, call)
         if not isinstance(decision, Permitted):
-            return refusal(decision)
+            return _Made(refusal(decision))
         ready = self._ready(run, decision.permit)
         if isinstance(ready, Observed):
-            return ready
+            return _Made(ready)
         perform, exact = ready
         outcome: Outcome
         try:
@@ -510,7 +537,36 @@ class Monitor:
         except BaseException:  # interrupted or cancelled, with who knows what done
             self.complete(run, decision.permit, Failed("interrupted"))
             raise
-        return self.complete(run, decision.permit, outcome)
+        return _Made(self.complete(run, decision.permit, outcome), exact, outcome)
+
+    # reading back
+
+    def _readback(self, made: _Made, contract: Readback) -> Call | None:
+        """The call that reads back what `made` claims to have done; None if nothing can be read back."""
+        if made.call is None or not isinstance(made.outcome, Done):
+            return None
+        try:
+            arguments = contract.call(thaw(made.call.arguments), _plain(made.outcome.output))
+            return replace(made.call, tool=contract.tool, arguments=_frozen(arguments))
+        except (TypeError, ValueError, RecursionError, CallError):  # also: a template names what is not there
+            return None
+
+    def _judged(self, run: Run, made: _Made, contract: Readback, back: _Made | None) -> Observed:
+        """`made` with what reading back showed, which goes on record."""
+        if made.call is None or not isinstance(made.outcome, Done):
+            return made.observed  # the tool itself says that it failed
+        verdict: Verdict = "unknown"
+        if back is not None and isinstance(back.outcome, Done):
+            with suppress(TypeError, ValueError, RecursionError):
+                found, claimed = _plain(back.outcome.output), _plain(made.outcome.output)
+                verdict = contract.judge(found, thaw(made.call.arguments), claimed)
+        decision = made.observed.record.body.get("decision") if made.observed.record else None
+        body = {"decision": decision, "digest": made.call.digest, "tool": made.call.tool, "verdict": verdict}
+        with run.lock:
+            self._note(run, "verified", body)
+        if verdict == "failed":
+            return replace(made.observed, content=UNVERIFIED, label=CONSTANT, failed=True, verified=verdict)
+        return replace(made.observed, verified=verdict)
 
     def within(self, outer: Call, tool: str, arguments: Mapping[str, Json]) -> Observed:
         """What comes of a call that `outer`, which is being performed, makes: one like any other of its run.

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
+from typing import cast
 
 import jsonschema_rs
 from pydantic import ValidationError
@@ -22,12 +23,13 @@ from interlock.kernel.call import NAME, Json, digest_of, freeze, thaw
 from interlock.kernel.errors import CallError
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import Argument, Condition, Effect, Returns, Role, Sharing, Show, ToolSpec
-from interlock.policy import document
+from interlock.policy import document, readback
 from interlock.policy.document import MAX_BYTES, Document
 from interlock.policy.errors import ConfigError, PolicyError, Problem, meant
 from interlock.policy.infer import infer_spec
 from interlock.policy.manifest import ROLES, ArgumentPart, Manifest, ReturnsPart, SharingPart, ToolPart
 from interlock.policy.policy import AgentPolicy, Entry, Kind, Policy
+from interlock.policy.readback import Readback
 from interlock.policy.rules import GROUPS, Rule, Tools, check, parse_rules, split, used_arguments
 from interlock.policy.types import argument_paths
 
@@ -421,6 +423,12 @@ class _Source:
             relaxed=tuple(self.manifest.relax),
             digest=digest_of({"manifest": self.doc.data, "rules": text}),
             args_used=used_arguments(rules),
+            verify=MappingProxyType(
+                {
+                    name: Readback(tool=v.tool, arguments=_json(v.arguments), expect=_json(v.expect))
+                    for name, v in self.manifest.verify.items()
+                }
+            ),
             pending=view.pending,
             inferred=frozenset(view.inferred),
             source=self,
@@ -471,6 +479,7 @@ class _View:
             self._arguments(name, tool, kinds)
         self._agents()
         self._relaxed()
+        self._verify()
         return self.found
 
     def agents(self) -> dict[str, AgentPolicy]:
@@ -622,10 +631,35 @@ class _View:
                 if agent.tools.count(tool) > 1:
                     self._add(self._item(here, tool, last=True), f"agent `{name}` lists `{tool}` twice", "keep one")
 
+    def _verify(self) -> None:
+        for name, part in self.manifest.verify.items():
+            here: document.Path = ("verify", name)
+            for tool in (name, part.tool):
+                if tool not in self.specs:
+                    self._add(here, f"`verify` names the unknown tool `{tool}`", _undeclared(tool, {*self.specs}))
+            if part.tool in self.specs and self.specs[part.tool].effect is not Effect.READ:
+                told = f"`{part.tool}` reads back `{name}`, but its effect is `{self.specs[part.tool].effect}`"
+                self._add((*here, "tool"), told, "read back with a tool whose effect is `read`")
+            if part.tool in self.manifest.verify:
+                self._add((*here, "tool"), f"`{part.tool}` is verified itself", "read back with a tool that is not")
+            for agent, listed in self.manifest.agents.items():
+                have = {t for n in listed.tools for t in self._meant(n)}
+                if name in have and part.tool not in have:
+                    told = f"agent `{agent}` has `{name}` but not `{part.tool}`, which reads it back"
+                    self._add((*here, "tool"), told, f"list `{part.tool}` under the agent's tools")
+            for template in readback.names([_json(part.arguments), _json(part.expect)]):
+                if not re.fullmatch(r"\$(arguments|result)(\.[^.]+)*", template):
+                    remedy = "write `$arguments.<path>`, `$result.<path>`, or `$$` for a dollar sign"
+                    self._add(here, f"`{template}` is no template", remedy)
+
     def _relaxed(self) -> None:
         for name in dict.fromkeys(self.manifest.relax):
             if name not in self.shipped:
                 self._add(self._item(("relax",), name), f"`{name}` is no shipped rule", meant(name, self.shipped))
+
+
+def _json(part: Mapping[str, object]) -> dict[str, Json]:
+    return cast("dict[str, Json]", thaw(freeze(part, where="verify")))
 
 
 def _undeclared(tool: str, known: set[str]) -> str:

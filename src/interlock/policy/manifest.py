@@ -133,6 +133,18 @@ class ToolPart(_Part):
     returns: ReturnsPart | None = Field(default=None, description="Whose words the result is.")
 
 
+class VerifyPart(_Part):
+    """What to read back after a call, and what must then stand there."""
+
+    tool: ToolName = Field(description="The tool that reads back. Its effect is `read`.")
+    arguments: dict[Text, object] = Field(
+        default={}, description="Its arguments; `$arguments.to` and `$result.id` are taken from the call."
+    )
+    expect: dict[Text, object] = Field(
+        min_length=1, description="Paths in what it returns (`*`: any element), and what must stand there."
+    )
+
+
 class AgentPart(_Part):
     """One agent: which tools it has, and how its runs are held."""
 
@@ -161,6 +173,9 @@ class Manifest(_Part):
     relax: list[Text] = Field(default=[], description="Shipped rules that are switched off, by name.")
     agents: dict[AgentName, AgentPart] = Field(description="Agents by name.")
     tools: dict[ToolName, ToolPart] = Field(description="Tools by the name that the model calls them by.")
+    verify: dict[ToolName, VerifyPart] = Field(
+        default={}, description="Outcome contracts by tool: what to read back, so that the audit says whether it held."
+    )
 
 
 def json_schema() -> str:

@@ -11,6 +11,7 @@ from typing import Literal, Protocol, TypeAlias
 
 from interlock.kernel.errors import InterlockError
 from interlock.kernel.spec import Argument, Effect, Show, ToolSpec
+from interlock.policy.readback import Readback
 
 MandateMode: TypeAlias = Literal["lexical", "none", "required"]
 
@@ -64,6 +65,7 @@ class Policy:
     relaxed: tuple[str, ...]
     digest: str  # SHA-256 of the manifest and of all rules in force
     args_used: frozenset[str]  # names of arguments that some rule reads
+    verify: Mapping[str, Readback]  # by tool: what to read back once it was called
     pending: frozenset[str]  # tools whose arguments nobody described yet: they accept none
     inferred: frozenset[str]  # what no line of the manifest says: `send_email.effect`, `send_email.arguments.to`
     source: Source = field(repr=False, compare=False)
