@@ -96,14 +96,15 @@ class Ledger:
         self.me = tuple(me)
         self.show_default = show
         self.marker = marker
-        self.user = Known()
-        self.own = Known()
+        self._user = Known()
+        self._own = Known()
+        self._heard: list[tuple[str, Integrity, str]] = []  # said, and not taken apart before somebody asks
         self.today: date | None = None
         self.external = False  # the model was shown something external
         self.readers: Readers = EVERYONE  # of everything confidential that was read
         self.sources: set[str] = set()  # tools whose external content the model was shown
         self.nouns = _nouns(tools.values())
-        self.ids = NamedIds(self.nouns)
+        self._ids = NamedIds(self.nouns)
         self.things: dict[tuple[str, str], Thing] = {}
         self._bearers: dict[tuple[str, str], set[int]] = {}  # kind and name → the objects that bear it
         self._touched: set[tuple[str, str]] = set()
@@ -122,7 +123,7 @@ class Ledger:
         self._indexed = 0
         self._handles: dict[str, Handle] = {}
         for value in self.me:
-            self.own.field(value, "who the user is")
+            self._own.field(value, "who the user is")
 
     @property
     def confidential(self) -> Readers | None:
@@ -131,20 +132,44 @@ class Ledger:
 
     # What vouches
 
+    @property
+    def user(self) -> Known:
+        """What the user's words vouch for."""
+        self._hear()
+        return self._user
+
+    @property
+    def own(self) -> Known:
+        """What the operator's words and own fields vouch for."""
+        self._hear()
+        return self._own
+
+    @property
+    def ids(self) -> NamedIds:
+        """The ids that the user's words name."""
+        self._hear()
+        return self._ids
+
+    def _hear(self) -> None:
+        """Take apart what was said: most turns of most conversations propose no call, and never ask."""
+        while self._heard:
+            text, integrity, source = self._heard[0]
+            if integrity is Integrity.USER:
+                self._user.say(text, source or USER_WORDS, self.today)
+                self._ids.say(text)
+            else:
+                self._own.say(text, source or OPERATOR, self.today)
+            del self._heard[0]  # what raises is raised again
+
     def said(self, text: str, integrity: Integrity, source: str = "") -> None:
         """Take in the user's words (`user`) or the operator's (`own`).
 
         Raises:
             ProvenanceError: external text does not vouch; it comes in as a result.
         """
-        match integrity:
-            case Integrity.USER:
-                self.user.say(text, source or USER_WORDS, self.today)
-                self.ids.say(text)
-            case Integrity.OWN:
-                self.own.say(text, source or OPERATOR, self.today)
-            case Integrity.EXTERNAL:
-                raise ProvenanceError("external text cannot be said; hand it in with `read`")
+        if integrity is Integrity.EXTERNAL:
+            raise ProvenanceError("external text cannot be said; hand it in with `read`")
+        self._heard.append((text, integrity, source))
 
     def read(self, text: str, source: str) -> None:
         """Take in external text that reached the model by another way than a tool: a document, an attachment."""
