@@ -152,9 +152,9 @@ class _Rows:
 
     def put(self, row: Row) -> None:
         self._db.execute(
-            "INSERT INTO interlock_approvals (ref, digest, tool, standing, asked, body) "
+            "INSERT INTO interlock_approvals (id, digest, tool, standing, asked, body) "
             "VALUES (%s, %s, %s, %s, %s, %s) "
-            "ON CONFLICT (ref) DO UPDATE SET standing = excluded.standing, body = excluded.body",
+            "ON CONFLICT (id) DO UPDATE SET standing = excluded.standing, body = excluded.body",
             (row.id, row.digest, row.tool, row.standing, row.asked, row.body),
         )
         self._changed += 1

@@ -116,7 +116,7 @@ class _Rows:
     def put(self, row: Row) -> None:
         self._db.execute(
             "INSERT INTO approvals VALUES (?, ?, ?, ?, ?, ?) "
-            "ON CONFLICT (ref) DO UPDATE SET standing = excluded.standing, body = excluded.body",
+            "ON CONFLICT (id) DO UPDATE SET standing = excluded.standing, body = excluded.body",
             (row.id, row.digest, row.tool, row.standing, row.asked, row.body),
         )
         self._changed += 1
