@@ -31,6 +31,7 @@ from interlock.monitor.ports import (
     Planner,
     Ports,
     Redactor,
+    RunStore,
     Tool,
     Validator,
 )
@@ -351,8 +352,14 @@ def assemble(
     planner: Planner | None = None,
     redact: Redactor = not_redacted,
     obligations: Mapping[str, Discharger] | None = None,
+    elsewhere: Mapping[str, Function] | None = None,
+    runs: RunStore | None = None,
 ) -> Monitor:
-    """A monitor that performs `functions` under `policy`. Without approvals, whatever needs one is refused."""
+    """A monitor that performs `functions` under `policy`. Without approvals, whatever needs one is refused.
+
+    Functions `elsewhere` are only checked here: a client of the gateway makes those calls. `runs` is shared by the
+    processes that fold the same histories.
+    """
     monitor: Monitor
 
     def performer(function: Function) -> Performer:
@@ -394,7 +401,9 @@ def assemble(
         obligations=obligations or {},
         proofs=opened.prove(),
         blocked=opened.blocked,
+        runs=runs,
         tools=scoped
+        | {n: Tool(validate=validator(f)) for n, f in (elsewhere or {}).items() if n in policy.tools}
         | {n: Tool(perform=performer(f), validate=validator(f)) for n, f in functions.items() if n in policy.tools},
     )
     monitor = opened.monitor = Monitor(policy, ports, key=secrets.token_bytes(32))
