@@ -250,6 +250,7 @@ class Reader:
         counted: bool = True,
         text_type: str = "text",
         add_system: Callable[[dict[str, Any], str], None],
+        add_count: Callable[[dict[str, Any]], None] | None = None,
     ) -> RequestView:
         """All of it."""
         model, stream = value.get("model"), value.get("stream")
@@ -272,4 +273,5 @@ class Reader:
             problems=tuple(self.problems),
             text_type=text_type,
             add_system=add_system,
+            add_count=add_count,
         )

@@ -54,12 +54,15 @@ class Failed:
 Step: TypeAlias = Emit | Judge | AllRefused | Failed
 
 
+Kind: TypeAlias = Literal["text", "refusal", "reasoning"]
+
+
 @dataclass(frozen=True, slots=True)
 class Channel:
     """One text of an answer. `index` tells choices, blocks or items apart."""
 
     index: int
-    kind: Literal["text", "refusal", "reasoning"]
+    kind: Kind
 
 
 class Texts(Protocol):

@@ -34,21 +34,27 @@ class RequestView:
     problems: tuple[Problem, ...] = ()
     text_type: str = "text"  # of a text part in this format
     add_system: Callable[[dict[str, Any], str], None] = field(repr=False)
+    add_count: Callable[[dict[str, Any]], None] | None = field(default=None, repr=False)
 
-    def rewrite(self, readings: Mapping[int, Json], *, system: str = "") -> bytes:
-        """The body in which the model reads `readings` (by index of the event) and, after all else, `system`.
+    def rewrite(self, readings: Mapping[int, Json], *, system: str = "", count: bool = False) -> bytes:
+        """The body in which the model reads `readings` (by index of the event) and, after the system's words, `system`.
+
+        `count`: a stream's end shall say its usage; the machine keeps that from a client who has not asked for it.
 
         Raises:
             ShapeError: a reading does not fit its place.
         """
         edits = [edit for at, reading in readings.items() for edit in self._edits(self.events[at], reading)]
-        if not edits and not system:
+        count = count and not self.counted
+        if not edits and not system and not count:
             return self.body
         value = loads(self.body)
         for position, new in edits:
             put(value, position, new)
         if system:
             self.add_system(value, system)
+        if count and self.add_count is not None:
+            self.add_count(value)
         return dumps(value)
 
     def _edits(self, event: Event, reading: Json) -> list[tuple[Position, Json]]:
