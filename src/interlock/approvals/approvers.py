@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from interlock.approvals.errors import NotYours
+from interlock.policy.part_approvals import ApprovalsPart, NeedPart
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._+@-]{0,127}")
 
@@ -69,9 +70,10 @@ class Approvers:
         return self.tools.get(tool, self.rest)
 
 
-def members(by: Iterable[str], groups: Mapping[str, Iterable[str]]) -> frozenset[str]:
-    """The approvers that names and groups stand for."""
-    found: set[str] = set()
-    for name in by:
-        found |= set(groups[name]) if name in groups else {name}
-    return frozenset(check_name(n) for n in found)
+def approvers_of(part: ApprovalsPart) -> Approvers:
+    """What the manifest says of approvers."""
+    tools = {
+        name: Need(may=part.may(need), count=2 if need.four_eyes else 1, own=need.own)
+        for name, need in part.tools.items()
+    }
+    return Approvers(tools=tools, rest=Need(may=part.may(NeedPart()), own=part.own))
