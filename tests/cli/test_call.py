@@ -44,7 +44,8 @@ def call(cli: Cli, tool: str, arguments: object, *more: str) -> tuple[int, str, 
 
 def recorded(app: Path, kind: str) -> list[dict[str, object]]:
     with sqlite3.connect(app / AUDIT) as db:
-        found = [json.loads(b) for (b,) in db.execute("SELECT body FROM audit WHERE kind = ? ORDER BY seq", (kind,))]
+        rows = db.execute("SELECT body, personal FROM audit WHERE kind = ? ORDER BY seq", (kind,))
+        found = [json.loads(b) | json.loads(p or "{}") for b, p in rows]
     db.close()
     return found
 

@@ -51,8 +51,10 @@ def recorded(app: Path, mail: ModuleType) -> dict[str, int]:
     lock.monitor._ports.audit.close()  # type: ignore[attr-defined]
     found: dict[str, int] = {}
     with sqlite3.connect(app / AUDIT) as db:
-        for seq, run_id, text in db.execute("SELECT seq, run, body FROM audit WHERE kind = 'decision' ORDER BY seq"):
-            body = json.loads(text)
+        for seq, run_id, text, personal in db.execute(
+            "SELECT seq, run, body, personal FROM audit WHERE kind = 'decision' ORDER BY seq"
+        ):
+            body = json.loads(text) | json.loads(personal)
             told = body.get("arguments", {}).get("to", body["tool"])
             found.setdefault(f"{run_id} {told}", seq)
     db.close()

@@ -19,7 +19,7 @@ import pytest
 
 from interlock.audit.chain import Broken, Verified
 from interlock.audit.errors import AuditError
-from interlock.stores import sqlite
+from interlock.stores import ledger
 from interlock.stores.sqlite.audit import SqliteAudit
 from tests.monitor.world import TO_BOB, World
 from tests.stores.conformance import AuditConformance
@@ -30,7 +30,7 @@ ROOT = Path(__file__).parent.parent.parent
 class TestSqliteAudit(AuditConformance):
     @pytest.fixture
     def make(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., SqliteAudit]:
-        monkeypatch.setattr(sqlite, "PAGE", 3)
+        monkeypatch.setattr(ledger, "PAGE", 3)
         return lambda clock: SqliteAudit(tmp_path / "audit.db", clock=clock)
 
 
@@ -59,7 +59,7 @@ def test_only_the_owner_may_read_it(tmp_path: Path) -> None:
 
 
 def test_it_is_on_the_disk_when_append_returns(tmp_path: Path) -> None:
-    db = filled(tmp_path / "audit.db")._db()
+    db = filled(tmp_path / "audit.db")._sqlite._db()
     assert db.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert db.execute("PRAGMA synchronous").fetchone() == (2,)  # FULL
 
@@ -71,10 +71,10 @@ def test_it_is_on_the_disk_when_append_returns(tmp_path: Path) -> None:
         "UPDATE audit SET seq = 99 WHERE seq = 5",
         "DELETE FROM audit",
         "DELETE FROM audit WHERE seq = 5",
-        "INSERT OR REPLACE INTO audit SELECT seq, at, kind, run, '{}', previous, digest FROM audit WHERE seq = 2",
-        "INSERT INTO audit SELECT 99, at, kind, run, body, previous, digest FROM audit WHERE seq = 2",
-        "INSERT INTO audit SELECT NULL, at, kind, run, body, previous, digest FROM audit WHERE seq = 2",
-        "INSERT INTO audit SELECT 0, at, kind, run, body, previous, digest FROM audit WHERE seq = 2",
+        "INSERT OR REPLACE INTO audit SELECT id, stream, seq, at, kind, run, '{}', commitment, previous, digest, salt, personal, erased FROM audit WHERE seq = 2",
+        "INSERT INTO audit SELECT NULL, stream, 99, at, kind, run, body, commitment, previous, digest, salt, personal, erased FROM audit WHERE seq = 2",
+        "INSERT INTO audit SELECT NULL, stream, NULL, at, kind, run, body, commitment, previous, digest, salt, personal, erased FROM audit WHERE seq = 2",
+        "INSERT INTO audit SELECT NULL, stream, 0, at, kind, run, body, commitment, previous, digest, salt, personal, erased FROM audit WHERE seq = 2",
         "UPDATE OR REPLACE audit SET seq = 2 WHERE seq = 3",
     ],
 )
@@ -120,7 +120,7 @@ def test_m9_a_full_disk_refuses_the_call_and_loses_nothing(tmp_path: Path) -> No
     store = SqliteAudit(tmp_path / "audit.db")
     world = World(tmp_path / "outbox", audit=store)  # type: ignore[arg-type]
     run = world.open()
-    db = store._db()
+    db = store._sqlite._db()
     pages = db.execute("PRAGMA page_count").fetchone()[0]
     db.execute(f"PRAGMA max_page_count = {pages}")
     performed = 0
@@ -216,9 +216,9 @@ def test_a_fork_opens_a_connection_of_its_own(tmp_path: Path) -> None:
     child = os.fork()
     if child == 0:
         try:
-            inherited = store._connection
+            inherited = store._sqlite._connection
             store.append("decision", "child", {})
-            os._exit(2 if store._connection is inherited else 0)
+            os._exit(2 if store._sqlite._connection is inherited else 0)
         finally:
             os._exit(1)
     assert os.waitpid(child, 0)[1] == 0

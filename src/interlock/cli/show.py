@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from datetime import UTC, datetime
 from enum import IntEnum
 
+from interlock.audit.record import Head, Record
 from interlock.monitor.question import visible
 
 LONG = 600  # characters of one value
@@ -60,6 +61,11 @@ def plain(value: object) -> object:
     match value:
         case IntEnum():
             return value.name.lower()
+        case Record():
+            names = ("stream", "seq", "at", "kind", "run", "body", "previous", "digest")
+            return {name: plain(getattr(value, name)) for name in names}
+        case Head():
+            return value._asdict()
         case None | bool() | int() | float() | str():
             return value
         case Mapping():

@@ -25,8 +25,12 @@ _VERSIONS = "CREATE TABLE IF NOT EXISTS schema_versions (part TEXT PRIMARY KEY, 
 class SqliteDatabase:
     """The file at `path`, made with owner-only permissions if it does not exist."""
 
-    def __init__(self, path: str | os.PathLike[str], *, durable: bool, patience: float = 5.0) -> None:
+    def __init__(
+        self, path: str | os.PathLike[str], *, durable: bool, patience: float = 5.0, read_only: bool = False
+    ) -> None:
         """Open or create the file; `patience` (s) is how long to wait for another writer.
+
+        `read_only` neither creates nor changes anything.
 
         Raises:
             StoreAway: the file cannot be opened, or is no database.
@@ -34,6 +38,7 @@ class SqliteDatabase:
         self.path = Path(path)
         self._durable = durable
         self._patience = patience
+        self._read_only = read_only
         self._lock = RLock()
         self._connection: sqlite3.Connection | None = None
         self._pid = 0
@@ -104,6 +109,8 @@ class SqliteDatabase:
         return self._connection
 
     def _open(self) -> sqlite3.Connection:
+        if self._read_only:
+            return self._open_read_only()
         try:
             os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
             db = sqlite3.connect(self.path, timeout=self._patience, isolation_level=None, check_same_thread=False)
@@ -116,6 +123,15 @@ class SqliteDatabase:
             db.close()
             raise StoreAway(f"`{self.path}` cannot serve as a store: {error}") from error
         return db
+
+    def _open_read_only(self) -> sqlite3.Connection:
+        where = f"{self.path.absolute().as_uri()}?mode=ro"
+        try:
+            return sqlite3.connect(
+                where, uri=True, timeout=self._patience, isolation_level=None, check_same_thread=False
+            )
+        except sqlite3.Error as error:
+            raise StoreAway(f"`{self.path}` cannot be opened: {error}") from error
 
     def _write_ahead(self, db: sqlite3.Connection) -> None:
         # Two processes that open a new file at once: SQLite answers the second `locked` without waiting.
