@@ -54,7 +54,7 @@ class ApprovalsPart(_Part):
     webhook: WebhookPart | None = Field(default=None, description="Who is told that somebody is asked.")
     seal: Handle | None = Field(
         default=None,
-        description="The handle of a key under which approvals are sealed: who can only write the store cannot approve.",
+        description="Handle of a key under which approvals are sealed: who can only write the store, approves nothing.",
     )
 
     @model_validator(mode="after")
