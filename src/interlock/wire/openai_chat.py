@@ -138,25 +138,18 @@ def _read_content(reader: Reader, at: Position, content: object, role: Any) -> N
             case str(kind) if kind in OPAQUE_PARTS:
                 reader.opaque(here, OPAQUE_PARTS[kind], part)
             case kind:
-                _unknown_part(reader, here, kind, part)
+                reader.opaque(here, reader.unknown_item(here, kind), part)
 
 
-def _unknown_part(reader: Reader, at: Position, kind: object, part: dict[str, Any]) -> None:
-    word = kind[:80] if isinstance(kind, str) else "?"
-    reader.opaque(at, word, part)
-    if word not in reader.allowed.fields:
-        reader.problem((*at, "type"), "unknown-item", f"a part `{word}` is not known here")
-
-
-def _result_part(reader: Reader, at: Position, part: dict[str, Any]) -> tuple[Position, Json]:
+def _result_part(reader: Reader, at: Position, part: dict[str, Any]) -> list[tuple[Position, Json]]:
     reader.fields(at, part, PART)
-    kind, text = part.get("type"), part.get("text")
-    if kind == "text" and isinstance(text, str):
-        return (*at, "text"), text
-    if kind not in OPAQUE_PARTS:
-        _unknown_part(reader, at, kind, part)
-        reader.events.pop()  # it stands in the result's content
-    return reader.sealed(at, OPAQUE_PARTS.get(str(kind), str(kind)[:80]), part)
+    match part:
+        case {"type": "text", "text": str(text)}:
+            return [((*at, "text"), text)]
+        case {"type": str(kind)} if kind in OPAQUE_PARTS:
+            return reader.sealed(at, OPAQUE_PARTS[kind], part)
+        case _:
+            return reader.sealed(at, reader.unknown_item(at, part.get("type")), part)
 
 
 def _read_calls(reader: Reader, at: Position, message: dict[str, Any]) -> None:

@@ -63,6 +63,11 @@ def folded(name: str) -> str:
     return name.casefold().replace("_", "").replace("-", "")
 
 
+def hosts(allowed: Allowed, name: str) -> bool:
+    """Whether provider-run tool `name` is allowed, by its name with its date or without."""
+    return name in allowed.hosted or re.sub(r"_\d{8}$", "", name) in allowed.hosted
+
+
 class Known:
     """The fields that an object may have."""
 
@@ -187,7 +192,7 @@ class Reader:
         """A tool that the provider runs."""
         word = name[:80] if isinstance(name, str) else "?"
         self.hosted.append(Hosted(at=at, name=word))
-        if word not in self.allowed.hosted:
+        if not hosts(self.allowed, word):
             self.problem(at, "hosted-tool", f"tool `{word}` runs at the provider, past the monitor; allow it by name")
 
     def asked(self, at: Position, call_id: object, name: object, arguments: object, kind: str = "function") -> None:
@@ -207,12 +212,12 @@ class Reader:
         at: Position,
         content: object,
         call_id: object,
-        part: Callable[[Position, dict[str, Any]], tuple[Position, Json]],
+        part: Callable[[Position, dict[str, Any]], list[tuple[Position, Json]]],
         *,
         name: str = "",
         failed: bool = False,
     ) -> None:
-        """What a call returned; `part` reads one of its parts. A legacy result has a `name` and no id."""
+        """What a call returned; `part` reads what one of its parts says. A legacy result has a `name` and no id."""
         if not isinstance(call_id, str):
             self.problem(at, "shape", "a tool result names no call")
             return
@@ -226,7 +231,7 @@ class Reader:
             case str() | None:
                 read = content or ""
             case list():
-                pairs = [part(here, item) for here, item in self.objects(at, content)]
+                pairs = [pair for here, item in self.objects(at, content) for pair in part(here, item)]
                 parts, contents = tuple(here for here, _ in pairs), [item for _, item in pairs]
                 read = contents[0] if len(contents) == 1 and isinstance(contents[0], str) else contents
             case _:
@@ -234,10 +239,16 @@ class Reader:
                 return
         self.events.append(Result(at=at, parts=parts, id=call_id, name=name, asked=asked, content=read, failed=failed))
 
-    def sealed(self, at: Position, kind: str, value: object) -> tuple[Position, Json]:
+    def sealed(self, at: Position, kind: str, value: object) -> list[tuple[Position, Json]]:
         """A part of a result that is not read here."""
-        event = opaque(at, kind, value)
-        return at, opaque_part(kind, event.digest)
+        return [(at, opaque_part(kind, opaque(at, kind, value).digest))]
+
+    def unknown_item(self, at: Position, kind: object) -> str:
+        """The name of an item, part or block that is not known; it is refused unless it is allowed by this name."""
+        word = kind[:80] if isinstance(kind, str) else "?"
+        if word not in self.allowed.fields:
+            self.problem((*at, "type"), "unknown-item", f"`{word}` is not known here")
+        return word
 
     def view(
         self,
