@@ -1,0 +1,188 @@
+"""Loops: calls that bring nothing new. Judged by what was asked *and* what came back; changing results are progress.
+
+Three spellings of a call are kept, each coarser than the one before:
+  cosmetic   case, blanks, invisible characters, final punctuation and counters (`page`, `attempt`, …) left out
+  numbers    all numbers left out too
+  tool       all arguments left out
+An outcome is new if its cosmetic spelling with its result was not seen in the last `MEMORY` calls; something new ends
+every count but the last one below. Counted since then: the same cosmetic call with the same result (`repeat`), the same
+but for numbers (`jitter`), and in a row the same tool with the same result (`stuck`); the last 2, 3 or 4 outcomes over
+and over (`cycle`); and one outcome in all that is remembered, whatever stood between (`stuck`).
+
+`jitter` and `stuck` count for calls that only read, and for those that fail: hundred rows that are deleted one by one
+with "ok" are no loop, hundred that cannot be found are. Looking at a thing that does not change *is* one; tools that
+are meant for that are named in `polling`, for which nothing counts.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from interlock.kernel.call import Frozen
+from interlock.limits.errors import TermsError
+
+Pair: TypeAlias = tuple[int, int]  # when to warn, when to halt
+
+MEMORY: Final = 64  # outcomes
+LENGTHS: Final = (2, 3, 4)  # of cycles
+LONG: Final = 2_000  # characters; a longer text is compared as it is
+COUNTERS: Final = frozenset(
+    "page pagenumber page_number pageno offset cursor skip attempt attempts try retry retries counter count iteration "
+    "step seq sequence nonce timestamp request_id requestid idempotency_key trace_id".split()
+)
+_NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """After how many outcomes without progress a run is warned of, and halted. 0 for halting: never."""
+
+    repeat: Pair = (3, 5)
+    cycle: Pair = (3, 4)  # times that the same 2, 3 or 4 outcomes follow each other
+    jitter: Pair = (6, 10)
+    stuck: Pair = (10, 20)
+    polling: frozenset[str] = frozenset()
+
+    def __post_init__(self) -> None:
+        for name in ("repeat", "cycle", "jitter", "stuck"):
+            warn, halt = getattr(self, name)
+            if not (warn >= 2 and (halt == 0 or halt >= warn)):  # noqa: PLR2004 - once is no loop
+                raise TermsError(f"`loops: {name}` warns from 2 on and halts later than that: `[{warn}, {halt}]`")
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """A loop: in constant words, with no argument in them."""
+
+    why: str
+    halt: bool
+
+
+@dataclass(slots=True)
+class Trail:
+    """The last outcomes of one run. `saw` is the only thing that changes it."""
+
+    recent: deque[int] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    known: dict[int, int] = field(default_factory=dict)  # outcome -> times among `recent`
+    since: dict[int, int] = field(default_factory=dict)  # outcome -> times since the last new one
+    matches: list[int] = field(default_factory=lambda: [0] * len(LENGTHS))
+    row: int = 0  # the outcome by tool, and
+    length: int = 0  # how often it came in a row
+    blurred: dict[int, tuple[str, int]] = field(default_factory=dict)  # call without numbers -> result, times in a row
+
+    def saw(
+        self, tool: str, arguments: Mapping[str, Frozen], result: str, settings: Settings, *, idle: bool
+    ) -> Alarm | None:
+        """Take in an outcome; `idle`: the call has only read, or has failed.
+
+        `result` stands for all that came back.
+        """
+        if tool in settings.polling:
+            return None
+        plain = _plain(arguments)
+        outcome = hash((tool, plain, result))
+        worst: Alarm | None = None
+
+        fresh = outcome not in self.known
+        self._remember(outcome)
+        if fresh:
+            self.since = {outcome: 1}
+        else:
+            times = self.since[outcome] = self.since.get(outcome, 0) + 1
+            worst = _alarm(settings.repeat, times, "the same call brought the same result {} times", worst)
+            worst = _alarm(settings.stuck, self.known[outcome], "one call brought the same result {} times", worst)
+        worst = self._cycles(settings, worst)
+        return self._idle(tool, plain, result, settings, worst) if idle else self._acted(worst)
+
+    def _idle(self, tool: str, plain: object, result: str, settings: Settings, worst: Alarm | None) -> Alarm | None:
+        row = hash((tool, result))
+        self.length = self.length + 1 if row == self.row else 1
+        self.row = row
+        blurred = hash((tool, _blurred(plain)))
+        if len(self.blurred) >= MEMORY:
+            self.blurred.clear()
+        before, times = self.blurred.get(blurred, (result, 0))
+        times = times + 1 if before == result else 1
+        self.blurred[blurred] = result, times
+        worst = _alarm(
+            settings.jitter, times, "calls that differ in numbers only brought the same result {} times", worst
+        )
+        return _alarm(settings.stuck, self.length, "one tool brought the same result {} times in a row", worst)
+
+    def _acted(self, worst: Alarm | None) -> Alarm | None:
+        self.row = self.length = 0
+        self.blurred.clear()
+        return worst
+
+    def _remember(self, outcome: int) -> None:
+        recent, known = self.recent, self.known
+        if len(recent) == MEMORY:
+            oldest = recent[0]
+            if known[oldest] == 1:
+                del known[oldest]
+            else:
+                known[oldest] -= 1
+        recent.append(outcome)
+        known[outcome] = known.get(outcome, 0) + 1
+
+    def _cycles(self, settings: Settings, worst: Alarm | None) -> Alarm | None:
+        recent = self.recent
+        newest, size = recent[-1], len(recent)
+        for n, length in enumerate(LENGTHS):
+            if size > length and recent[-1 - length] == newest:
+                self.matches[n] += 1
+                if self.matches[n] % length == 0:
+                    times = self.matches[n] // length + 1
+                    worst = _alarm(
+                        settings.cycle, times, f"the same {length} calls brought the same results {{}} times", worst
+                    )
+            else:
+                self.matches[n] = 0
+        return worst
+
+
+def _alarm(limits: Pair, times: int, why: str, worst: Alarm | None) -> Alarm | None:
+    warn, halt = limits
+    if times < warn or (worst is not None and worst.halt):
+        return worst
+    return Alarm(why.format(times), halt=0 < halt <= times)
+
+
+def _plain(value: Frozen, name: str = "") -> object:
+    """The cosmetic spelling of a value: equal for calls that ask for the same."""
+    kind = type(value)
+    if kind is str:
+        text = _text(value)  # type: ignore[arg-type]
+        return _NUMBER.sub("", text) if name.lower() in COUNTERS else text
+    if isinstance(value, Mapping):
+        return tuple([(key, _plain(value[key], key)) for key in sorted(value)])
+    if kind is tuple:
+        return tuple([_plain(item, name) for item in value])  # type: ignore[union-attr]
+    if kind is bool or value is None:
+        return (kind, value)  # True == 1, but does not ask for the same
+    return "" if name.lower() in COUNTERS else value
+
+
+def _text(text: str) -> str:
+    if len(text) > LONG:
+        return text
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join([c for c in text if unicodedata.category(c) != "Cf"])
+    return "".join(text.casefold().split()).rstrip(".!?;,:")
+
+
+def _blurred(plain: object) -> object:
+    """A cosmetic spelling without its numbers."""
+    if isinstance(plain, tuple):
+        return tuple([_blurred(item) for item in plain])
+    if isinstance(plain, str):
+        return plain if len(plain) > LONG else _NUMBER.sub("", plain)
+    if isinstance(plain, (int, float)) and not isinstance(plain, bool):
+        return 0
+    return plain
