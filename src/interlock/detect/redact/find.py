@@ -1,0 +1,260 @@
+"""One pass over a text: triggers, the finders they call, what encodings hide, and at most one finding for each place."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache, partial
+
+from interlock.detect.redact import decode, personal, secret
+from interlock.detect.redact.trigger import Engine, Trigger, engine
+
+Span = tuple[int, int, str]  # [start, end), what
+Finder = Callable[[str, int, int], Iterator[Span]]
+
+_NAMED = "pass pwd psw secret token key credential jwt senha kennwort contrase wachtwoord parola otp pin session sess sid auth clave".split()  # fmt: skip
+
+
+def _starts(find: Callable[[str, int], Iterator[Span]]) -> Finder:
+    return lambda text, start, _end: find(text, start)
+
+
+def _ends(find: Callable[[str, int], Iterator[Span]]) -> Finder:
+    return lambda text, _start, end: find(text, end)
+
+
+def _word(find: Callable[[str, int], Iterator[Span]]) -> Finder:
+    """A finder that wants a whole word in front."""
+
+    def found(text: str, start: int, end: int) -> Iterator[Span]:
+        if not start or not text[start - 1].isalnum():
+            yield from find(text, end)
+
+    return found
+
+
+def _introduction(text: str, start: int, end: int, least: int) -> Iterator[Span]:
+    if not start or not text[start - 1].isalnum():
+        yield from personal.said_name(text, end, least)
+
+
+@lru_cache(maxsize=1)
+def _table() -> tuple[tuple[Trigger, Finder], ...]:
+    exact: list[tuple[str, Finder]] = [
+        (hint, _starts(partial(lambda rules, text, at: secret.marked(text, rules, at), rules)))
+        for hint, rules in secret.hints().items()
+    ]
+    exact += [
+        ("-----BEGIN", _starts(secret.private_key)),
+        ("-----END", _starts(secret.private_key_end)),
+        ("eyJ", _starts(secret.json_web_token)),
+        ("://", _ends(secret.address)),
+        ("@", personal.email),
+        ("%40", personal.email),
+        (" -u", secret.short_flag),
+        (" -p", secret.short_flag),
+        (" -a", secret.short_flag),
+        *((f" {title}", partial(_introduction_of, least=1)) for title in ("Mr.", "Mrs.", "Ms.", "Mr", "Mrs", "Ms")),
+    ]
+    caseless: list[tuple[str, Finder]] = [(word, secret.keyed) for word in _NAMED]
+    caseless += [
+        ("bearer", _word(secret.bearer)),
+        ("basic", _word(secret.basic)),
+        ("authorization", _ends(secret.authorization)),
+        ("cookie", _ends(secret.cookie)),
+        ("signature", secret.signature),
+        ("sig", secret.signature),
+        *(
+            ("(at)", _starts(personal.spoken_email)),
+            ("[at]", _starts(personal.spoken_email)),
+            ("( at )", _starts(personal.spoken_email)),
+            ("[ at ]", _starts(personal.spoken_email)),
+            ("{at}", _starts(personal.spoken_email)),
+            ("<at>", _starts(personal.spoken_email)),
+        ),  # noqa: E501
+        *(
+            (word, _ends(personal.birth))
+            for word in ("birth", "dob", "geboren", "geburtsdatum", "naissance", "nacimiento", "nascimento")
+        ),
+        ("born", _word(personal.birth)),
+        *(
+            (word, _word(personal.cvv))
+            for word in ("cvv", "cvc", "cvn", "cv2", "security code", "security_code", "securitycode")
+        ),
+        *(
+            (word, _ends(personal.passport))
+            for word in (
+                "passport",
+                "driver's license",
+                "driver license",
+                "driving licence",
+                "drivers_license",
+                "driver_license",
+                "driverslicense",
+                "license number",
+                "licence number",
+            )
+        ),
+        *(
+            (word, personal.name_key)
+            for word in ("name", "holder", "patient", "beneficiary", "apellido", "nombre", "vorname")
+        ),
+        *((words, partial(_introduction, least=1)) for words in ("my name is", "my name's")),
+        *(
+            (words, partial(_introduction, least=2))
+            for words in (
+                "i'm",
+                "i am",
+                "this is",
+                "signed by",
+                "on behalf of",
+                "cardholder",
+                "customer",
+                "patient",
+                "regards,",
+                "sincerely,",
+                "dear",
+                "dr.",
+            )
+        ),
+        *((service, secret.service) for service in secret.beside()),
+    ]
+    merged: dict[tuple[str, bool], Finder] = {}
+    for is_caseless, rows in ((False, exact), (True, caseless)):
+        for text, finder in rows:
+            known = merged.get((text, is_caseless))
+            merged[text, is_caseless] = partial(_both, known, finder) if known else finder
+    return tuple((Trigger(text=text, caseless=is_caseless), finder) for (text, is_caseless), finder in merged.items())
+
+
+def _introduction_of(text: str, start: int, end: int, least: int) -> Iterator[Span]:
+    if text[end : end + 1] == " ":
+        yield from personal.said_name(text, end, least)
+
+
+def _both(first: Finder, second: Finder, text: str, start: int, end: int) -> Iterator[Span]:
+    yield from first(text, start, end)
+    yield from second(text, start, end)
+
+
+def _numbers(text: str) -> Iterator[Span]:
+    for matched in personal.NUMBER.finditer(text):
+        yield from personal.number(text, matched)
+
+
+def _lettered(text: str) -> Iterator[Span]:
+    for matched in personal.LETTERED.finditer(text):
+        yield from personal.lettered(matched)
+
+
+def _ibans(text: str) -> Iterator[Span]:
+    for matched in personal.IBAN.finditer(text):
+        yield from personal.iban(text, matched)
+
+
+def _machines(text: str) -> Iterator[Span]:
+    for matched in personal.COLONS.finditer(text):
+        yield from personal.colons(matched)
+    for matched in personal.DASHES.finditer(text):
+        yield from personal.colons(matched)
+
+
+_SEPARATED = r"(?:[ .()/\-\xa0?]{0,3}[0-9])"
+_SCANS: Mapping[str, tuple[tuple[str, ...], Callable[[str], Iterator[Span]]]] = {
+    "numbers": ((rf"[0-9]{_SEPARATED}{{6}}", r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"), _numbers),
+    "lettered": (
+        (
+            "[A-Z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]", "[0-9]{7}-?[A-Z]", "[A-Z]{6}[0-9]{2}[A-Z]",
+            "[0-9]{6}[-+A][0-9]{3}", "[A-Z]{5}[0-9]{4}[A-Z]", "[A-Z]{4}[0-9]{6}[HM]", "[0-9]{2} ?2[AB] ?[0-9]{3}",
+        ),
+        _lettered,
+    ),
+    "ibans": (("[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]{4}[ -]?[A-Za-z0-9]{4}",), _ibans),
+    "machines": (("[0-9A-Fa-f]::", "::[0-9A-Fa-f]", "(?:[0-9A-Fa-f]{1,4}:){5}", "(?:[0-9A-Fa-f]{2}-){5}"), _machines),
+}  # fmt: skip
+_GATES = {**{gate: shapes for gate, (shapes, _) in _SCANS.items()}, "escapes": decode.ESCAPES, "words": decode.WORDS}
+_INVISIBLE = re.compile(r"[\uff01-\uff5e\u3000\u00ad\u200b-\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
+
+_IDENTITIES = (
+    "us-ssn uk-nhs uk-nino de-tax fr-nir es-dni it-fiscal-code nl-bsn be-rrn pl-pesel se-personnummer fi-hetu no-fnr dk-cpr "
+    "br-cpf br-cnpj in-aadhaar in-pan ca-sin au-tfn au-medicare za-id cn-id kr-rrn sg-nric tr-kimlik pt-nif us-npi il-id "
+    "ch-ahv at-svnr mx-curp passport"
+).split()
+PERSONAL: Mapping[str, tuple[str, ...]] = {  # type → what is found
+    **{
+        name: (name,)
+        for name in ("email", "phone", "card", "cvv", "iban", "date-of-birth", "ip", "ip-private", "mac", "name")
+    },
+    "account": ("us-routing",),
+    "national-id": tuple(_IDENTITIES),
+}
+MARK = re.compile(rf"\[(?:secret|withheld|{'|'.join(PERSONAL)})(?::[^\]\s]{{1,120}})?\]")
+
+_RANK = ("known/", "secret/private-key", "secret/jwt", "secret/")
+
+
+@lru_cache(maxsize=2)
+def _engine(*, pure: bool) -> Engine:
+    return engine([trigger for trigger, _ in _table()], _GATES, pure=pure)
+
+
+@lru_cache(maxsize=1)
+def _finders() -> tuple[tuple[int, Finder], ...]:
+    return tuple((len(trigger.text), finder) for trigger, finder in _table())
+
+
+def spans(text: str, *, pure: bool = False) -> list[Span]:
+    """What stands in `text`: disjoint, in order."""
+    found, gates = _scan(text, pure=pure)
+    if ("escapes" in gates or not text.isascii()) and (pure or "escapes" in gates or _INVISIBLE.search(text)):
+        view = decode.undone(text)
+        if view is not None:
+            found += [(*view.span(start, end), what) for start, end, what in _scan(view.text, pure=pure)[0]]
+    if "words" in gates:
+        found += _encoded(text, pure=pure)
+    return disjoint(found)
+
+
+def _scan(text: str, *, pure: bool) -> tuple[list[Span], frozenset[str]]:
+    hits, gates = _engine(pure=pure)(text)
+    found: list[Span] = []
+    finders = _finders()
+    for end, number in hits:
+        length, finder = finders[number]
+        found += finder(text, end - length, end)
+    for gate, (_, scan) in _SCANS.items():
+        if gate in gates:
+            found += scan(text)
+    return found, gates
+
+
+def _encoded(text: str, *, pure: bool) -> Iterator[Span]:
+    for start, end, decoded in decode.words(text):
+        inner = disjoint(_scan(decoded, pure=pure)[0])
+        for _, _, what in inner:
+            if what not in {"pii/name", "pii/ip-private"}:
+                yield start, end, what
+                break
+
+
+def _rank(what: str) -> int:
+    for place, prefix in enumerate(_RANK):
+        if what.startswith(prefix):
+            return place
+    return len(_RANK) + (what == "pii/name")
+
+
+def disjoint(found: list[Span]) -> list[Span]:
+    """One span for each place: secrets before personal data, and what overlaps within a family becomes one."""
+    kept: list[Span] = []
+    for span in sorted(set(found), key=lambda span: (span[0], -span[1], _rank(span[2]), span[2])):
+        if not kept or span[0] >= kept[-1][1]:
+            kept.append(span)
+            continue
+        last = kept[-1]
+        new, old = _rank(span[2]), _rank(last[2])
+        if (new < len(_RANK)) == (old < len(_RANK)):
+            kept[-1] = (last[0], max(last[1], span[1]), span[2] if new < old else last[2])
+        elif new < old:
+            kept[-1] = span
+    return kept

@@ -1,0 +1,220 @@
+"""What a value beside a name must look like to be a secret, and what names say that one follows.
+
+Most strings beside `password` or `token` are no secrets: code that fetches one, placeholders, words, ids, hashes.
+A wrong yes costs a reader of logs a word; a wrong no costs a secret: passwords need little to be believed, tokens more.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from functools import lru_cache
+from typing import Literal, TypeAlias
+
+Kind: TypeAlias = Literal["password", "secret", "token", "key", "session", "code", ""]
+
+PLACEHOLDER = re.compile(
+    r"example|sample|dummy|placeholder|change[-_ ]?(?:me|this|it)|replace|redacted|insert[-_]|your[-_ ]|fake|masked|"
+    r"not[-_]?(?:a[-_]?)?(?:real|secret|so)|xxxx|XXXX|\*\*\*|\.\.\.|…|•••|0123456789|abcdefgh|deadbeef|lorem|"
+    r"secret://|^<.*>$|<[a-z _-]+>|\$\{|\$\(|\{\{|%\(|^%\w+%$|%s|^\[[^\]]*\]|^\{.*\}$|^\$[A-Za-z_]\w*$",
+    re.IGNORECASE,
+)
+MARK = re.compile(r"\[[a-z][a-z0-9-]{1,30}(?::[A-Za-z0-9_.:-]{1,80})?\]")  # what we put in the place of a value
+_WORDS = sorted(
+    (
+        "your my the some this that is a an for to of in here test testing tester tests testuser demo default dev "
+        "develop development local localhost prod production staging user username admin root guest pass password "
+        "passwort passwd passphrase pwd secret secrets token tokens api key keys access auth client private public "
+        "credential credentials value values string name id todo tbd none null nil true false undefined unset "
+        "empty optional required invalid valid wrong bad good correct incorrect new old foo bar baz qux spam eggs "
+        "postgres postgresql mysql mongo mongodb redis rabbitmq minio github gitlab openai anthropic bearer basic "
+        "very strong long random safe hidden session csrf jwt app application service server db database enter confirm "
+        "forgot forgotten reset change changed missing expired failed rotated removed unknown field prompt input text "
+        "abc xyz base64 hex sha256 sha1 md5 hs256 rs256 bytes str int bool type function return self encoded yes no not "
+        "set unset on off was has must should be only with and or from by at as it its than then when if any all "
+    ).split(),
+    key=len,
+    reverse=True,  # the longest first: the repetition below never goes back
+)
+_WEAK = re.compile(rf"(?:[-_./:= ,!?]|(?:{'|'.join(_WORDS)})(?![a-z])|\d{{1,4}}(?![A-Za-z0-9]))++", re.IGNORECASE)
+_CODE = re.compile(  # fetches a value from somewhere
+    r"^(?:\$|@\w|!\w|&\w|\*\w|~/|#|/\w|\./|\.\./|https?:|file:|arn:|vault:|op:|env:|ssm:|secretsmanager:|projects/|ref\+|"
+    r"0x[0-9a-f]{1,8}$)|\(|\)$|\[\w*\]|^[A-Za-z_][\w-]*(?:\.[A-Za-z_]\w*)+$|^process\.env|^os\.|::|->|=>|\\[nrt]|"
+    r"^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^[a-z]+(?:_[a-z]+)+$"
+)
+_WORDY = re.compile(r"^[A-Za-z]+(?:[-_.:/+ ][A-Za-z]+)*[-_]?\d{0,3}[!?.]?$")  # `my-secret-token`, `SessionToken2`
+UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
+_TIME = re.compile(r"^\d{4}-\d\d-\d\d(?:[T ].*)?$|^\d{1,2}:\d\d")
+_NUMBER = re.compile(r"^[-+]?\d+(?:[.,]\d+)*(?:ms|s|m|h|d|kb|mb|gb|%)?$", re.IGNORECASE)
+CRAMPED = re.compile(r"(.)\1{5,}")  # typed, not drawn
+
+MIN_BITS = 2.5  # Shannon entropy per character: 32 random hex digits have about 3.6, a run of one has 0
+MIN_TOKEN = 8
+MIN_BARE = 20  # characters of a value that only stands behind a word
+
+
+def entropy(text: str) -> float:
+    """Shannon entropy of the characters of `text`, in bits per character."""
+    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values()) if text else 0.0
+
+
+def drawn(value: str) -> bool:
+    """Whether `value` could have been drawn at random: no placeholder, no run of one character."""
+    return not PLACEHOLDER.search(value) and not CRAMPED.search(value) and entropy(value) >= MIN_BITS
+
+
+def classes(value: str) -> int:
+    """How many of lower case, upper case and digits `value` has."""
+    return (
+        any("a" <= c <= "z" for c in value) + any("A" <= c <= "Z" for c in value) + any("0" <= c <= "9" for c in value)
+    )
+
+
+_CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
+_PASSWORD = frozenset(
+    "password passwd passphrase passwort pass pwd passcode userpassword dbpassword pgpassword contrasena contraseña "
+    "senha kennwort wachtwoord parola motdepasse sshpass rootpw adminpw pw psw passw mypass userpass dbpass "
+    "bindpw clave".split()
+)
+_SECRET = frozenset(
+    "secret secrets credential credentials apikey apitoken accesskey secretkey authtoken accesstoken privatekey "
+    "clientsecret appsecret apisecret authkey signingkey encryptionkey masterkey webhooksecret refreshtoken "
+    "idtoken accountkey sharedaccesskey subscriptionkey licensekey licencekey sharedkey hmackey deploykey usertoken "
+    "bottoken servicekey apppassword".split()
+)
+_TOKEN = frozenset("token jwt bearer auth authorization".split())
+_SESSION = frozenset(
+    "session sessionid sid sess sessid phpsessid jsessionid connectsid sessiontoken sessionkey sessioncookie "
+    "csrftoken xsrftoken aspsessionid".split()
+)
+_CODE_KEY = frozenset("otp pin totp mfa passcode tan smscode".split())
+_KEY_OF = frozenset(
+    "api access secret private auth account encryption master service signing license licence app application shared "
+    "storage admin subscription webhook ssh deploy hmac aes rsa crypt cipher fernet jwt session server ingest write "
+    "integration project publishable live prod production personal user developer dev rest maps security root vault "
+    "decryption ingestion instrumentation host function x consumer sdk merchant partner".split()
+)
+_ABOUT = frozenset(  # the last word of a name that is about a secret, not one
+    "file path dir url uri endpoint host hostname name names id ids type types kind len length size count max min limit "
+    "budget field fields header prefix suffix format pattern regex re env var variable expires expiry expiration ttl age "
+    "at hash sha sha1 sha256 sha512 md5 digest checksum hint label policy rotation version ref from provider store "
+    "manager scope scopes class cls param params algorithm alg usage used uses public status state valid required "
+    "enabled disabled created updated rotated index number num position start end callback handler func fn error message "
+    "msg text prompt placeholder strength reset changed change attempts retries location arn fingerprint thumbprint "
+    "date time timestamp count_tokens bytes bits".split()
+)
+_NEVER = frozenset(
+    "primary foreign cache sort partition idempotency object row shard dedup deduplication routing range lookup group "
+    "public pub translation next page continuation previous prev sync resume cursor delta start stop pad bos eos unk sep "
+    "mask special max min num prompt completion input output total cached reasoning tokenizer tokenized monkey keyboard "
+    "keyword keywords hash bucket s3 map dict index parent unique composite natural surrogate storage_key csrf xsrf "
+    "registry_key hot search stop first last n i tree menu config_key".split()
+)
+
+
+@lru_cache(maxsize=4096)
+def kind(key: str) -> Kind:
+    """What stands beside the name `key`, by its words."""
+    words = [w for w in re.split(r"[^a-z0-9ñ]+", _CAMEL.sub("_", key).lower()) if w]
+    if not words:
+        return ""
+    joined = "".join(words)
+    last, before = words[-1], words[:-1]
+    if joined in _SESSION or last in {"sessionid", "phpsessid", "jsessionid", "sessid", "sid"}:
+        return "session"
+    if last == "id" and "session" in words:
+        return "session"
+    while (
+        words
+        and (
+            words[-1].isdigit()
+            or words[-1]
+            in {"value", "val", "string", "str", "b64", "base64", "current", "old", "new", "raw", "plain", "plaintext"}
+        )
+        and len(words) > 1
+    ):  # noqa: E501
+        words.pop()
+    last, before = words[-1], words[:-1]
+    if last in _ABOUT or _NEVER.intersection(words):
+        return ""
+    stem = re.sub(r"\d+$", "", last)
+    if (
+        joined in _PASSWORD
+        or stem in _PASSWORD
+        or (stem.endswith(("password", "passwd", "passphrase", "passwort")) and len(stem) < 24)
+    ):  # noqa: E501, PLR2004
+        return "password"
+    if joined in _SECRET or stem in _SECRET or any("".join(words[i:]) in _SECRET for i in range(len(words))):
+        return "secret"
+    if stem == "key":
+        return "secret" if before and (_KEY_OF.intersection(before) or before[-1].endswith("api")) else "key"
+    if stem in _TOKEN:
+        return "token"
+    if stem in _SESSION:
+        return "session"
+    if (
+        joined in _CODE_KEY
+        or stem in _CODE_KEY
+        or (stem == "code" and {"verification", "otp", "mfa", "auth", "sms", "2fa", "login", "security"} & set(before))
+    ):  # noqa: E501
+        return "code"
+    if stem.endswith(("secret", "token", "apikey")) and len(stem) <= 24:  # noqa: PLR2004
+        return "secret"
+    return ""
+
+
+def believed(of: Kind, value: str, *, quoted: bool) -> bool:
+    """Whether `value`, beside a name of kind `of`, is a secret."""
+    if not value or MARK.match(value) or PLACEHOLDER.search(value) or _WEAK.fullmatch(value):
+        return False
+    match of:
+        case "password":
+            return _password(value, quoted=quoted)
+        case "code":
+            return value.isdigit() and 4 <= len(value) <= 10  # noqa: PLR2004
+        case "":
+            return False
+        case _:
+            pass
+    if len(value) < MIN_TOKEN or " " in value or _CODE.search(value) or _NUMBER.match(value) or _TIME.match(value):
+        return False
+    n = classes(value)
+    if of == "secret":
+        return (n > 1 and not _WORDY.match(value)) and drawn(value)
+    if UUID.fullmatch(value):
+        return of == "session"
+    if of == "key":
+        return n == 3 and len(value) >= MIN_BARE and drawn(value) and not _WORDY.match(value)  # noqa: PLR2004
+    if of == "session":
+        return len(value) >= 12 and n > 1 and drawn(value) and not _WORDY.match(value)  # noqa: PLR2004
+    return n > 1 and not _WORDY.match(value) and drawn(value) and (len(value) >= 12 or any(map(str.isdigit, value)))  # noqa: PLR2004
+
+
+def _password(value: str, *, quoted: bool) -> bool:
+    if len(value) < 4 or len(value) > 200 or _CODE.search(value) or _TIME.match(value):  # noqa: PLR2004
+        return False
+    if _NUMBER.match(value):
+        return len(value) >= 4 and value.isdigit()  # noqa: PLR2004
+    if " " in value:  # a passphrase of at least four words; not a sentence
+        words = value.split(" ")
+        return quoted and 4 <= len(words) <= 8 and value == value.lower() and all(w.isalnum() for w in words)  # noqa: PLR2004
+    odd = any(not c.isalnum() and c not in "_-.," for c in value)
+    if any(map(str.isdigit, value)) or odd:
+        return True
+    if "-" in value or "_" in value or "." in value:
+        return value.count("-") >= 2  # noqa: PLR2004 - correct-horse-battery
+    return (quoted and len(value) >= 6) or (classes(value) > 1 and not value.istitle() and len(value) >= 8)  # noqa: PLR2004
+
+
+def bare(value: str) -> bool:
+    """Whether a value that merely follows a word (`secret 5f2a…`) is one: long, drawn, of letters and digits."""
+    return (
+        len(value) >= MIN_BARE
+        and classes(value) > 1
+        and any(map(str.isdigit, value))
+        and drawn(value)
+        and not UUID.fullmatch(value)
+        and not _CODE.search(value)
+        and not _WORDY.match(value)
+    )

@@ -1,0 +1,477 @@
+"""Finds credentials: marked by their issuer, of a known structure, or beside a name that says so.
+
+Every finder starts where a trigger stands and looks a bounded way around it, so a text costs what its triggers cost.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from collections.abc import Iterator
+from functools import lru_cache
+
+from interlock.detect.redact.plausible import MARK, PLACEHOLDER, bare, believed, classes, drawn, entropy, kind
+from interlock.detect.redact.rule import Issued, beside, compiled, issued
+
+Span = tuple[int, int, str]  # [start, end), what
+
+_EDGE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.+/-")
+_BACK = 224  # characters in front of a hint in which its shape may begin
+_AHEAD = 400
+
+
+@lru_cache(maxsize=1)
+def hints() -> dict[str, tuple[Issued, ...]]:
+    """Hint → the rules that it calls for."""
+    found: dict[str, tuple[Issued, ...]] = {}
+    for rule in issued():
+        for hint in rule.hints:
+            found[hint] = (*found.get(hint, ()), rule)
+    return found
+
+
+def marked(text: str, rules: tuple[Issued, ...], at: int) -> Iterator[Span]:
+    """Credentials whose issuer marked them, where one of their hints stands at `at`."""
+    begins = edge(text, at)
+    for rule in rules:
+        if begins:
+            matched = compiled(rule.shape).match(text, at)
+            if matched and drawn(matched[0]):
+                yield at, matched.end(), f"secret/{rule.id}"
+                continue
+        if not rule.inside:
+            continue
+        start = max(0, at - _BACK)
+        while (matched := compiled(rule.shape).search(text, start, at + _AHEAD)) and matched.start() < at:
+            if matched.end() > at and edge(text, matched.start()) and drawn(matched[0]):
+                yield *matched.span(), f"secret/{rule.id}"
+                break
+            start = matched.start() + 1
+
+
+def edge(text: str, start: int) -> bool:
+    r"""Whether a credential can begin at `start`: not within a word, but after an escape such as a `\n` of JSON."""
+    if start == 0 or text[start - 1] not in _EDGE:
+        return True
+    if start > 1 and text[start - 2] == "\\" and text[start - 1] in "nrt":
+        return True
+    return start > 2 and text[start - 3] == "%" and text[start - 2 : start].upper() in {"3D", "20", "22", "2C", "3A"}  # noqa: PLR2004
+
+
+# Structures
+
+_SEP = r"(?:\\{1,4}[nrt]|[\s\"'+,>|\\])"
+_BEGIN = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+_BODY = re.compile(
+    rf"(?:{_SEP}*+(?:Proc-Type|DEK-Info|Version|Comment|Hash|Charset|MessageID):[ ][^\n\\]{{1,100}}+)*+"
+    rf"(?:{_SEP}*+[A-Za-z0-9+/=]{{16,}}+)++(?P<rest>{_SEP}*+(?:[A-Za-z0-9+/=]{{1,64}}+{_SEP}*+){{0,3}}?-----END [A-Z0-9 ]{{1,60}}+-----)?"
+)
+_END = re.compile(r"-----END (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
+_TAIL = re.compile(r"(?:(?:[nr]\\{1,4}|[\s\"'+,])*+[A-Za-z0-9+/=]{1,200}+)++")
+_JWT = re.compile(r"eyJ[A-Za-z0-9_-]{8,8000}+\.[A-Za-z0-9_-]{8,12000}+(?:\.[A-Za-z0-9_-]{1,4000}+){0,3}")
+_USERINFO = re.compile(
+    r"(?P<user>[^\s:/@'\"`<>?#\\]{0,120}):(?P<v>[^\s'\"`<>\\/]{1,256})@(?P<host>[A-Za-z0-9_.\[\]%{}$-]{1,255})"
+)
+_TOKEN_USER = re.compile(r"(?P<v>[A-Za-z0-9_-]{20,256})@[A-Za-z0-9.-]{1,255}")
+_PLACE = re.compile(r"\.(?:invalid|test)$", re.IGNORECASE)
+
+
+def private_key(text: str, at: int) -> Iterator[Span]:
+    """A key in PEM from its first line on: whole, truncated, on one line, escaped."""
+    begin = _BEGIN.match(text, at)
+    if not begin:
+        return
+    body = _BODY.match(text, begin.end())
+    if body and entropy(body[0][:2000]) >= 3 and not PLACEHOLDER.search(body[0][:200].replace("...", "")):  # noqa: PLR2004
+        yield at, body.end(), "secret/private-key"
+
+
+def private_key_end(text: str, at: int) -> Iterator[Span]:
+    """A key in PEM of which only the end is there."""
+    end = _END.match(text, at)
+    if not end:
+        return
+    window = text[max(0, at - 8000) : at][::-1]
+    body = _TAIL.match(window)
+    if body and body.end() >= 40 and re.search(r"[A-Za-z0-9+/]{40}", body[0]) and entropy(body[0][:2000]) >= 4:  # noqa: PLR2004
+        yield at - len(body[0].rstrip()), end.end(), "secret/private-key"
+
+
+def json_web_token(text: str, at: int) -> Iterator[Span]:
+    """A JWT, signed or not, or a JWE."""
+    if not edge(text, at):
+        return
+    matched = _JWT.match(text, at)
+    if (
+        matched
+        and '"' in _base64(matched[0].split(".", 1)[0])
+        and "SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c" not in matched[0]
+    ):
+        yield at, matched.end(), "secret/jwt"
+
+
+def address(text: str, at: int) -> Iterator[Span]:
+    """The password in an address; `at` is behind `://`."""
+    matched = _USERINFO.match(text, at)
+    if matched:
+        value, user = matched["v"], matched["user"]
+        if (
+            value.casefold() not in {user.casefold(), "x-oauth-basic", "password", "pass"}
+            and not _PLACE.search(matched["host"])
+            and believed("password", value, quoted=True)
+        ):
+            yield *matched.span("v"), "secret/connection-string"
+            return
+        if value.casefold() == "x-oauth-basic" and bare(user):
+            yield *matched.span("user"), "secret/connection-string"
+    matched = _TOKEN_USER.match(text, at)
+    if matched and bare(matched["v"]):
+        yield *matched.span("v"), "secret/connection-string"
+
+
+# Beside a name
+
+_OPEN = r"(?P<q>\\{0,3}[\"'`])"
+_ASSIGN = re.compile(
+    r"(?P<rest>[\w.\-]{0,60}+)(?P<close>(?:\\{0,3}[\"'`]|\]|\)){0,3})"
+    r"(?:"
+    r"(?P<op>[ \t]{0,8}(?::=|=>|->|\?=|\|\|=|[:=|\uff1a](?!=))[ \t]{0,8}(?:\r?\n[ \t]{1,40}(?=[\"']))?)"
+    r"|(?P<list>[\"'],?\s{0,80}(?:\\?[\"'])?(?:[Vv]alue|content|default|VALUE)(?:\\?[\"'])?[ ]{0,4}[:=][ ]{0,4})"
+    r"|(?P<pair>,[ \t]{0,4}(?=\\{0,3}[\"'`]))"
+    r"|(?P<call>\([ \t]{0,4}(?=[\"'`]))"
+    r"|(?P<tag>>)(?=[^<>\s])"
+    r"|(?P<word>[ \t]{1,4}(?:is|was|are|to|ist|es|est|:=)[ \t]{0,2}:?[ \t]{1,4}(?:now[ \t]+)?)"
+    r"|(?P<gap>[ \t]{1,4})"
+    r")"
+    r"(?P<type>(?:Final|str|string|String|&str|text|Optional\[str\]|str \| None|SecretStr)[ \t]{0,4}=[ \t]{0,4})?"
+)
+_QUOTED = re.compile(r"[rbufRBUF]{0,2}(?P<q>\\{0,3}[\"'`])(?P<v>(?:(?!(?P=q))[^\n]){1,4000})(?P=q)")
+_QUOTED_FAST = re.compile(
+    r"[rbufRBUF]{0,2}(?:\"(?P<d>[^\"\n\\]{0,4000}+)\"|'(?P<s>[^'\n\\]{0,4000}+)'|`(?P<b>[^`\n\\]{0,4000}+)`)"
+)
+_BARE = re.compile(
+    r"(?:[^\s\"'`<>&;,|\\{}()]|\\(?![nrt\"'])|[,;](?=[^\s,;\"'\\])(?![\w. -]{1,40}+[=:])|&(?!\w{1,40}=|amp;)|"
+    r"['](?=[\w!@#$%^*-])|[({](?=[^\s)}]*[)}])[^\s(){}]*[)}]){1,2000}+"
+)
+_TAG = re.compile(r"[^<>\n]{1,400}+(?=</)")
+_SCHEME = re.compile(r"(?:bearer|basic|token|apikey|api-key|key|negotiate|digest|sswS)[ \t]{1,4}", re.IGNORECASE)
+_HEAD = 64  # characters of a name in front of its trigger
+
+
+def keyed(text: str, start: int, end: int) -> Iterator[Span]:
+    """A value beside a name that has the trigger `text[start:end]` in it."""
+    matched = _ASSIGN.match(text, end)
+    if not matched:
+        return
+    front = _head(text, start)
+    name = text[start - front : end] + matched["rest"].rstrip(".")
+    of = kind(name)
+    if not of:
+        if matched["gap"] or matched["word"] or front or start == 0:
+            return
+        return
+    yield from _valued(text, matched, start - front, of)
+
+
+def _head(text: str, start: int) -> int:
+    """How many characters in front of `start` belong to the same name."""
+    at = start
+    stop = max(0, start - _HEAD)
+    while at > stop and ((char := text[at - 1]).isalnum() or char in "_-."):
+        at -= 1
+    if at and text[at - 1] == "\\" and at < start and text[at] in "nrt":
+        at += 1
+    return start - at
+
+
+def _valued(text: str, matched: re.Match[str], name_start: int, of: str) -> Iterator[Span]:
+    what = _WHAT[of]
+    at = matched.end()
+    if matched["tag"]:
+        if text[name_start - 1 : name_start] not in {"<", ":"}:
+            return
+        value = _TAG.match(text, at)
+        if value and believed(of, value[0], quoted=True):  # type: ignore[arg-type]
+            yield at, value.end(), what
+        return
+    scheme = _SCHEME.match(text, at) if of == "token" else None
+    if scheme:
+        at = scheme.end()
+    if matched["gap"]:
+        flag = text[name_start - 1 : name_start] == "-" or text[name_start : name_start + 1] == "-"
+        if flag or (
+            of == "password" and text[max(0, name_start - 8) : name_start].lower().endswith(("sshpass ", "\t"))
+        ):
+            yield from _flagged(text, at, of, what)
+            return
+        token = _BARE.match(text, at)
+        if token:
+            value_text = token[0].rstrip(".:!?)]}")
+            if (
+                bare(value_text)
+                and of in {"secret", "token", "password"}
+                and not _hash_like(text, name_start, value_text)
+            ):
+                yield at, at + len(value_text), what
+        return
+    quoted = _quoted(text, at)
+    if quoted:
+        first, last = quoted
+        if text[last : last + 2].lstrip("\\\"'`")[:1] in {"+", "%"} and "{" in text[first:last]:
+            return
+        value_text = text[first:last]
+        inner = _SCHEME.match(value_text) if of in {"token", "secret"} else None
+        if inner:
+            first, value_text = first + inner.end(), value_text[inner.end() :]
+        if believed(of, value_text.strip(), quoted=True):  # type: ignore[arg-type]
+            yield first, last, what
+        return
+    if matched["list"] or matched["pair"] or matched["call"]:
+        if not matched["list"]:
+            return
+    token = _BARE.match(text, at)
+    if not token:
+        return
+    value_text = token[0].rstrip(".,:;!?)]}'") if not token[0].endswith(("=", "!")) else token[0]
+    follows = text[at + len(value_text) : at + len(value_text) + 1]
+    if follows in {"(", "["} or not value_text:
+        return
+    spaced = matched["word"] is not None
+    if spaced and of != "code" and not (any(map(str.isdigit, value_text)) or _odd(value_text)):
+        return
+    if believed(of, value_text, quoted=_environment(text, name_start, matched)):  # type: ignore[arg-type]
+        yield at, at + len(value_text), what
+
+
+_WHAT = {
+    "password": "secret/password",
+    "secret": "secret/key",
+    "token": "secret/token",
+    "key": "secret/key",
+    "session": "secret/session",
+    "code": "secret/code",
+}
+
+
+def _odd(value: str) -> bool:
+    return any(not c.isalnum() and c not in "_-.,'/" for c in value)
+
+
+def _environment(text: str, name_start: int, matched: re.Match[str]) -> bool:
+    """`NAME=value` with nothing between: a literal, whatever it looks like."""
+    head = text[name_start : matched.start("close")]
+    return matched["op"] == "=" and head.isupper()
+
+
+def _hash_like(text: str, start: int, value: str) -> bool:
+    before = text[max(0, start - 24) : start].lower()
+    return any(word in before for word in ("sha", "commit", "digest", "hash", "etag", "revision", "public"))
+
+
+def _flagged(text: str, at: int, of: str, what: str) -> Iterator[Span]:
+    """The value behind a flag of a command."""
+    quoted = _quoted(text, at)
+    if quoted:
+        first, last = quoted
+        if believed(of, text[first:last], quoted=True):  # type: ignore[arg-type]
+            yield first, last, what
+        return
+    token = re.compile(r"[^\s\"'`|;&<>\\]{1,400}").match(text, at)
+    if token and not token[0].startswith("-") and believed(of, token[0], quoted=False):  # type: ignore[arg-type]
+        yield at, token.end(), what
+
+
+def _quoted(text: str, at: int) -> tuple[int, int] | None:
+    """Where the text between quotes that open at `at` stands."""
+    fast = _QUOTED_FAST.match(text, at)
+    if fast:
+        return fast.span(fast.lastgroup or 0)
+    slow = _QUOTED.match(text, at)
+    return slow.span("v") if slow else None
+
+
+# Headers
+
+_BEARER = re.compile(r"[\"']?[ \t]{0,3}[:=]?[ \t]{0,4}[\"']?(?P<v>[A-Za-z0-9._~+/|:-]{8,4000}+=*)")
+_BASIC = re.compile(r"[ \t]{1,4}(?P<v>[A-Za-z0-9+/]{8,400}+={0,2})(?![A-Za-z0-9+/=])")
+_AUTHORIZATION = re.compile(
+    r"(?P<close>\\{0,3}[\"'`]?)[ \t]{0,4}[:=,][ \t]{0,4}\\{0,3}[\"'`]?(?:(?P<scheme>[A-Za-z][\w-]{1,30})[ \t]{1,4})?(?P<v>[^\s\"'`,;\\<>]{8,4000}+)"
+)
+_COOKIE = re.compile(r"2?\\{0,3}[\"'`]?\]?[ \t]{0,4}[:=][ \t]{0,4}\\{0,3}[\"'`]?(?=[\w.!#$%&*+^|~-]{1,80}=)")
+_PAIR = re.compile(r"[; \t]{0,4}(?P<k>[\w.!#$%&*+^|~-]{1,80}+)(?:=(?P<v>[^;\s\"'`\\,]{0,4000}+))?(?=[;\s\"'`\\,]|$)")
+_ATTRIBUTE = frozenset("path domain expires max-age samesite secure httponly priority partitioned version".split())
+_HARMLESS = re.compile(r"theme|lang|locale|consent|^_g[aid]|^_fbp|^_hj|utm|timezone|^tz$|currency|cookie_?(?:notice|banner)|intercom-id|variant|experiment|^ab", re.IGNORECASE)  # fmt: skip
+_SIGNED = re.compile(r"=(?P<v>[A-Za-z0-9%+/_=~.-]{16,1200}+)")
+_USERPASS = re.compile(r"[ =]?[\"']?(?P<user>[\w.@+-]{1,80}):(?P<v>[^\s\"'$]{4,200})")
+_SHORT_P = re.compile(r"(?P<q>[\"']?)(?P<v>[^\s\"'$-][^\s\"']{3,100})(?P=q)")
+
+
+def bearer(text: str, end: int) -> Iterator[Span]:
+    """The token behind `Bearer`."""
+    matched = _BEARER.match(text, end)
+    if not matched or matched.start("v") == end:
+        return
+    value = matched["v"].rstrip(".:")
+    digits = any(map(str.isdigit, value))
+    if (digits and len(value) >= 12 and drawn(value) and classes(value) > 1) or (
+        len(value) >= 24
+        and classes(value) > 1
+        and drawn(value)
+        and "." not in value
+        and "/" not in value
+        and "-" not in value.strip("-")
+    ):  # noqa: E501, PLR2004
+        yield matched.start("v"), matched.start("v") + len(value), "secret/bearer"
+
+
+def basic(text: str, end: int) -> Iterator[Span]:
+    """User and password behind `Basic`."""
+    matched = _BASIC.match(text, end)
+    if matched and ":" in _base64(matched["v"]):
+        password = _base64(matched["v"]).partition(":")[2]
+        if not PLACEHOLDER.search(password):
+            yield *matched.span("v"), "secret/basic"
+
+
+def authorization(text: str, end: int) -> Iterator[Span]:
+    """What an `Authorization` header says behind its scheme."""
+    matched = _AUTHORIZATION.match(text, end)
+    if not matched:
+        return
+    value, scheme = matched["v"].rstrip(".)"), (matched["scheme"] or "").lower()
+    if scheme in {"bearer", "basic", "digest", "aws4-hmac-sha256"} or MARK.match(value):
+        return
+    if scheme and scheme not in {
+        "token",
+        "apikey",
+        "api-key",
+        "key",
+        "sso-key",
+        "klaviyo-api-key",
+        "bot",
+        "oauth",
+        "sswS",
+        "splunk",
+        "genieKey",
+        "discord",
+        "geniekey",
+        "sswS".lower(),
+        "dapi",
+        "pat",
+        "jwt",
+        "hmac",
+    }:  # noqa: E501
+        return
+    if believed("token", value, quoted=True):
+        yield matched.start("v"), matched.start("v") + len(value), "secret/token"
+
+
+def cookie(text: str, end: int) -> Iterator[Span]:
+    """The values of a `Cookie` or `Set-Cookie` header that are drawn."""
+    matched = _COOKIE.match(text, end)
+    if not matched:
+        return
+    at = matched.end()
+    for _ in range(60):
+        pair = _PAIR.match(text, at)
+        if not pair:
+            return
+        name, value = pair["k"], pair["v"] or ""
+        if name.lower() not in _ATTRIBUTE and not _HARMLESS.search(name) and _cookie_value(name, value):
+            yield *pair.span("v"), "secret/cookie"
+        at = pair.end()
+        if text[at : at + 1] != ";":
+            return
+
+
+def _cookie_value(name: str, value: str) -> bool:
+    if MARK.match(value) or PLACEHOLDER.search(value) or value.isdigit():
+        return False
+    known = kind(name) in {"session", "token", "secret", "password"} or re.search(
+        r"sess|auth|token|csrf|xsrf|sid|remember|login", name, re.I
+    )
+    return (len(value) >= 8 and classes(value) > 1 if known else len(value) >= 20 and classes(value) > 1) and entropy(
+        value
+    ) >= 2.5  # noqa: PLR2004, E501
+
+
+def signature(text: str, start: int, end: int) -> Iterator[Span]:
+    """The signature in an address that grants access: SAS, presigned."""
+    matched = _SIGNED.match(text, end)
+    if not matched or not drawn(matched["v"]):
+        return
+    before = text[max(0, start - 1) : start]
+    if text[start:end].lower() == "sig":
+        if before in {"?", "&", ";"} and len(matched["v"]) >= 20:  # noqa: PLR2004
+            yield *matched.span("v"), "secret/signed-url"
+    elif before in {"?", "&", "-", ";", " ", ","} and (
+        before != " " or "Credential=" in text[max(0, start - 300) : start]
+    ):
+        yield *matched.span("v"), "secret/signed-url"
+
+
+_CURL_USER = re.compile(r"(?:curl|wget|http|https|xh)\b[^\n|;]{0,400}$")
+_MYSQL = re.compile(r"\b(?:mysql|mysqldump|mysqladmin|mariadb|sshpass|mariadb-dump|mysqlimport)\b[^\n|;]{0,300}$")
+_REDIS = re.compile(r"\bredis-cli\b[^\n|;]{0,300}$")
+
+
+def short_flag(text: str, start: int, end: int) -> Iterator[Span]:
+    """`curl -u user:password`, `mysql -pPASSWORD`, `sshpass -p`, `redis-cli -a`."""
+    line = text[max(0, start - 400) : start + 1]
+    flag = text[end - 1]
+    if flag == "u" and _CURL_USER.search(line):
+        matched = _USERPASS.match(text, end)
+        if matched and believed("password", matched["v"], quoted=True):
+            yield *matched.span("v"), "secret/password"
+    elif flag == "p" and _MYSQL.search(line):
+        at = end + (text[end : end + 1] == " " and "sshpass" in line)
+        matched = _SHORT_P.match(text, at)
+        if matched and not PLACEHOLDER.search(matched["v"]) and not matched["v"].startswith(("-", "=", "ort")):
+            yield *matched.span("v"), "secret/password"
+    elif flag == "a" and _REDIS.search(line):
+        matched = _SHORT_P.match(text, end + (text[end : end + 1] == " "))
+        if matched and believed("password", matched["v"], quoted=True):
+            yield *matched.span("v"), "secret/password"
+
+
+# Beside the name of a service
+
+_SERVICE_GAP = re.compile(
+    r"(?P<gap>[\w. \t/()-]{0,30}?)(?P<mark>[\"'`\]]{0,3}[ \t]{0,4}(?:=>|:=|->|[=:|,]|\bis\b|[ \t])[ \t]{0,4}[\"'`]{0,2})"
+    r"(?P<v>[A-Za-z0-9][A-Za-z0-9_+/=.:~-]{13,300}+)(?=[\s\"'`;,)\]}<&]|\.(?:\s|$)|\\|$)"
+)
+_SAYS = re.compile(r"key|token|secret|auth|credential|cred|pass|api|pat\b|sid|access|account", re.IGNORECASE)
+_SAYS_NOT = re.compile(r"sha|hash|commit|digest|checksum|etag|version|revision|public|trace|request|build|deploy(?:ment)? id|tool.?call|cache|image", re.IGNORECASE)  # fmt: skip
+
+
+def service(text: str, start: int, end: int) -> Iterator[Span]:
+    """A credential without a mark beside the name of its service."""
+    shape = beside().get(text[start:end].lower())
+    if shape is None or (start and text[start - 1].isalnum() and text[start - 1].islower() and text[start].islower()):
+        return
+    at = end
+    for _ in range(2):
+        matched = _SERVICE_GAP.match(text, at)
+        if not matched:
+            return
+        value = matched["v"].rstrip(".:")
+        gap = text[end : matched.start("v")]
+        if compiled(shape).fullmatch(value) and drawn(value) and any(map(str.isdigit, value)):
+            said = _SAYS.search(gap) or _SAYS.search(text[max(0, start - 20) : start])
+            if said and not _SAYS_NOT.search(gap) and not PLACEHOLDER.search(gap):
+                yield matched.start("v"), matched.start("v") + len(value), "secret/service-key"
+            return
+        at = matched.start("v")
+        if not _SAYS.search(value):
+            return
+
+
+def _base64(text: str) -> str:
+    """What `text` encodes, if that is text; empty if not."""
+    body = text.rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        decoded = base64.b64decode(body + "=" * (-len(body) % 4)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+    return decoded if decoded.strip().isprintable() else ""
