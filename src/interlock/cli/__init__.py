@@ -28,6 +28,7 @@ COMMANDS = {
     "init": "write a first manifest from functions or tool schemas",
     "labels": "find fields that a manifest trusts although outsiders can write them",
     "audit": "verify an audit, or list its records",
+    "serve": "serve the gateway: agents change their base URL, and nothing else",
     "version": "print the version",
 }
 

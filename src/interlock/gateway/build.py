@@ -1,0 +1,281 @@
+"""From settings and a manifest to a gateway: what `assemble` is to the library.
+
+Functions of the manifest are made by the client, so here they are checked against their schemas and performed by
+nobody. The provider keys are secrets like any other: they are loaded with those of the tools, so that they are taken
+out of everything that is read or kept, and they are revealed to the upstream client alone, request by request.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets as randomness
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, NoReturn
+
+import yaml
+from pydantic import ValidationError
+
+from interlock.adapters.functions import Tool
+from interlock.approvals.stored import Limits, StoredApprovals
+from interlock.assemble import Opened, Secrets, assemble, not_redacted
+from interlock.config import Settings
+from interlock.gateway.app import Gateway, token_is
+from interlock.gateway.auth import Doorkeeper, Users
+from interlock.gateway.errors import GatewayError
+from interlock.gateway.history import Marks
+from interlock.gateway.mediate import Asking, Service
+from interlock.gateway.metrics import Metrics
+from interlock.gateway.stores import Stores, stores
+from interlock.gateway.telemetry import tracer
+from interlock.gateway.upstream import Client, Routes, upstreams
+from interlock.kernel.call import Json
+from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, Planner, Redactor
+from interlock.policy.load import policy_from
+from interlock.policy.part_gateway import GatewayPart
+from interlock.policy.policy import Entry, Policy
+from interlock.secrets.matcher import SecretRedactor
+from interlock.stores.grouped import GroupedAudit
+from interlock.tools.kind import Capability, Config, Context, Operation, Proof
+from interlock.tools.kinds import KINDS
+from interlock.wire.events import Allowed
+from interlock.wire.format import Format
+from interlock.wire.steps import Texts
+
+LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What may be put in place of what the settings say: by tests, and by whoever embeds the gateway."""
+
+    stores: Stores | None = None
+    secrets: Secrets | None = None
+    approvals: ApprovalPort | AsyncApprovalPort | None = None
+    planner: Planner | None = None
+    redact: Redactor = not_redacted
+    texts: Callable[[], Texts] | None = None  # makes the guard on an answer's texts
+
+
+def formats() -> dict[str, Format]:
+    """The wire formats by their short names."""
+    wire = {
+        "chat": ("openai_chat", "CHAT"),
+        "responses": ("openai_responses", "RESPONSES"),
+        "anthropic": ("anthropic", "ANTHROPIC"),
+    }
+    return {
+        name: getattr(import_module(f"interlock.wire.{module}"), value)
+        for name, (module, value) in wire.items()
+        if find_spec(f"interlock.wire.{module}")
+    }
+
+
+def load(manifest: str | Mapping[str, object]) -> tuple[Policy, GatewayPart, str]:
+    """The policy and the gateway's section of a manifest, and the folder in which its paths begin.
+
+    Raises:
+        GatewayError: it has no section `gateway`, or one that says what cannot be.
+        PolicyError: with all else that is wrong.
+    """
+    if isinstance(manifest, str):
+        path = Path(manifest)
+        if not path.is_file():
+            raise GatewayError(f"there is no manifest `{manifest}`", hint="`INTERLOCK_MANIFEST` names another")
+        data = yaml.safe_load(path.read_bytes())
+        folder = str(path.parent)
+    else:
+        data, folder = dict(manifest), "."
+    section = data.pop("gateway", None) if isinstance(data, dict) else None
+    if section is None:
+        hint = "name the providers under `gateway.upstreams`: docs/gateway.md"
+        raise GatewayError("the manifest has no section `gateway`", hint=hint)
+    try:
+        part = GatewayPart.model_validate(section)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, ("gateway", *first["loc"])))
+        raise GatewayError(f"`{where}`: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+    return policy_from(data, folder, kinds=KINDS), part, folder
+
+
+def build(
+    settings: Settings, manifest: str | Mapping[str, object], parts: Parts | None = None, *, worker: int = 0
+) -> Gateway:
+    """The application, not yet open. `worker` numbers the processes that share a port.
+
+    Raises:
+        GatewayError: manifest and settings do not make a gateway.
+        InterlockError: a part of it cannot be had here.
+    """
+    parts = parts or Parts()
+    policy, section, folder = load(manifest)
+    opened = Opened()
+    handles = [u.key for u in section.upstreams.values()] + [section.users.secret if section.users else None]
+    wanted = [h for h in (*handles, settings.store, settings.operator_token) if h and h.startswith("secret://")]
+    own = Entry(name="gateway", kind="gateway", config={"secrets": wanted}, tools=())
+    opened.open([*policy.entries, own], {**KINDS, "gateway": _Providers()}, parts.secrets, folder)
+
+    def reveal(handle: str) -> str:
+        if opened.vault is None:
+            raise GatewayError(f"`{handle}` was not loaded")
+        with opened.vault.opening((handle,)):
+            return opened.vault.resolve(handle)
+
+    try:
+        where = reveal(settings.store) if settings.store.startswith("secret://") else settings.store
+        kept = parts.stores or stores(where, folder, worker=worker)
+        try:
+            return _gateway(settings, policy, section, folder, opened, reveal, parts, kept)
+        except BaseException:
+            kept.shut()
+            raise
+    except BaseException:
+        opened.close()
+        raise
+
+
+def _gateway(
+    settings: Settings,
+    policy: Policy,
+    section: GatewayPart,
+    folder: str,
+    opened: Opened,
+    reveal: Callable[[str], str],
+    parts: Parts,
+    kept: Stores,
+) -> Gateway:
+    scoped = {name for entry in policy.entries for name in entry.tools}
+    functions = {
+        name: Tool.from_schema(name, spec.description, spec.schema, _elsewhere)
+        for name, spec in policy.tools.items()
+        if name not in scoped and name not in policy.pending
+    }
+    approvals = parts.approvals or StoredApprovals(
+        kept.approvals,
+        policy=policy.digest,
+        redact=opened.redact(parts.redact),
+        limits=Limits(wait=settings.approval_wait_streamed),
+    )
+    monitor = assemble(
+        policy,
+        {},
+        opened=opened,
+        audit=kept.audit,
+        approvals=Asking(approvals),
+        planner=parts.planner,
+        redact=parts.redact,
+        elsewhere=functions,
+        runs=kept.runs,
+    )
+    providers = upstreams(section)
+    known = formats()
+    service = Service(
+        settings=settings,
+        monitor=monitor,
+        client=Client(settings, reveal),
+        routes=Routes(section, providers),
+        marks=Marks(kept.runs),
+        metrics=Metrics(),
+        allowed=_allowed(section),
+        second_chances=section.second_chances,
+        fresh=lambda: f"run-{randomness.token_hex(12)}",
+        durable=_durable(kept),
+        threaded=kept.threaded,
+        closing=asyncio.Event(),
+        texts=parts.texts,
+        schemas={name: tool.parameters for name, tool in functions.items()},
+        scrub=SecretRedactor(opened.vault.matcher) if opened.vault else not_redacted,
+    )
+    users = section.users
+    handle = users.secret if users else None
+    verifying = (
+        Users(users, secret=(lambda: reveal(handle)) if handle else None, base_dir=folder)
+        if users is not None
+        else None
+    )
+    token = settings.operator_token
+    operator: Callable[[str], bool] | None
+    if token:
+        if not token.startswith("secret://"):
+            raise GatewayError("`INTERLOCK_OPERATOR_TOKEN` must be a handle: `secret://NAME`")
+        operator = token_is(lambda: reveal(token))
+    else:
+        operator = None if settings.host in LOCAL else _nobody
+
+    def posture() -> dict[str, object]:
+        return monitor.posture() | {
+            "gateway": {
+                "upstreams": {u.name: {"url": u.url, "dialect": u.dialect.value} for u in providers.values()},
+                "users": "signed claims" if users else "the key's own principal",
+                "hosted_tools_allowed": sorted(section.hosted_tools),
+                "server_history_allowed": section.server_history,
+                "formats": sorted(known),
+                "tools_without_schema": sorted(policy.pending),
+                "process": os.getpid(),
+            }
+        }
+
+    return Gateway(
+        service=service,
+        doorkeeper=Doorkeeper(
+            kept.keys, verifying, required=users is not None and users.required, agents=policy.agents
+        ),
+        formats=known,
+        operator=operator,
+        posture=posture,
+        tracer=tracer(),
+        on_close=(kept.shut, opened.close),
+    )
+
+
+def _allowed(section: GatewayPart) -> Allowed:
+    state = frozenset({"previous_response_id", "conversation", "store"}) if section.server_history else frozenset[str]()
+    return Allowed(hosted=frozenset(section.hosted_tools), state=state)
+
+
+def _durable(kept: Stores) -> Callable[[], Any]:
+    audit = kept.audit
+
+    async def durable() -> None:
+        if isinstance(audit, GroupedAudit):
+            await audit.aflush()
+
+    return durable
+
+
+def _elsewhere(**arguments: Json) -> NoReturn:  # noqa: ARG001 - a tool's shape
+    raise GatewayError("the client makes this call")
+
+
+def _nobody(token: str) -> bool:  # noqa: ARG001 - the port's shape
+    """No operator's token was set, and this gateway listens to other machines."""
+    return False
+
+
+class _Providers:
+    """The section `gateway` as an entry without tools: its secrets are loaded and matched with all others."""
+
+    name = "gateway"
+
+    def specs(self, entry: str, config: Config) -> tuple[Any, ...]:  # noqa: ARG002 - the port's shape
+        """It offers no tool."""
+        return ()
+
+    def open(self, entry: str, config: Config, context: Context) -> Capability:  # noqa: ARG002 - the port's shape
+        """Nothing is opened: connections are made when they are used."""
+        return _Nothing()
+
+
+class _Nothing:
+    operations: tuple[Operation, ...] = ()
+
+    def prove(self) -> tuple[Proof, ...]:
+        return ()
+
+    def close(self) -> None:
+        pass

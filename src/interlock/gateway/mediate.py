@@ -1,0 +1,567 @@
+"""The life of one request: read, fold, rewrite, forward; then step by step through the answer, until the client has it.
+
+Nothing is forwarded that was not read whole, and no call reaches the client before the monitor has permitted it, its
+decision is on the disk (M3) and its permit is begun. Text flows at once. Whatever breaks in between ends the client's
+answer with an error of its dialect: what was held is dropped.
+
+The monitor is synchronous. With state in memory or in SQLite it runs where it is called; with a database elsewhere in a
+thread, so that nobody waits for somebody else's round trip.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+import orjson
+
+from interlock.approvals.errors import StillPending
+from interlock.approvals.stored import StoredApprovals
+from interlock.audit.errors import AuditError
+from interlock.config import Settings
+from interlock.gateway.auth import Subject
+from interlock.gateway.errors import Dialect, Refusal
+from interlock.gateway.history import WAITING, Conversation, Marks, call_of, conversation, history
+from interlock.gateway.limits import Writer
+from interlock.gateway.metrics import Metrics
+from interlock.gateway.upstream import Answer, Client, Routes, Upstream
+from interlock.kernel.call import Call, Json
+from interlock.kernel.decision import Decision, NeedsApproval, Permitted
+from interlock.kernel.errors import InterlockError
+from interlock.monitor.errors import NotPerformed, PromptRefused
+from interlock.monitor.mediate import INVALID, REFUSED, Monitor, refusal
+from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort
+from interlock.monitor.question import Answer as Answered
+from interlock.monitor.question import Question
+from interlock.monitor.run import Run
+from interlock.wire.errors import WireError
+from interlock.wire.events import Allowed, Usage
+from interlock.wire.format import Format
+from interlock.wire.steps import HEARTBEAT, AllRefused, Channel, Emit, Failed, Judge, Machine, Step
+from interlock.wire.view import RequestView
+
+BROKEN = "this gateway could not mediate the answer"
+MAX_HEARD = 2_000_000  # characters of an answer's texts that are remembered by their digest
+
+T = TypeVar("T")
+log = logging.getLogger("interlock.gateway")
+
+
+@dataclass(slots=True)
+class Asked:
+    """The question that a call waits for."""
+
+    ref: str = ""
+    pending: bool = False  # it stays open, and nobody has answered it
+
+
+_ASKED: ContextVar[Asked | None] = ContextVar("interlock_asked", default=None)
+
+
+class Asking:
+    """An approval port that tells which question is open; who answers synchronously is asked in a thread."""
+
+    def __init__(self, inner: ApprovalPort | AsyncApprovalPort) -> None:
+        self._inner = inner
+
+    async def ask(self, question: Question) -> Answered:
+        """What the inner port answers."""
+        asked = _ASKED.get() or Asked()
+        asked.ref = question.id
+        try:
+            if isinstance(self._inner, StoredApprovals):
+                entry, terms = await asyncio.to_thread(self._inner.post, question)
+                asked.ref = entry.id  # an open question for the same call is taken up again
+                await self._inner.wait_for(entry.id)
+                return await asyncio.to_thread(self._inner.conclude, question, entry.id, terms)
+            if inspect.iscoroutinefunction(self._inner.ask):
+                answer: Answered = await self._inner.ask(question)
+                return answer
+            return await asyncio.to_thread(self._inner.ask, question)  # type: ignore[arg-type]
+        except StillPending:
+            asked.pending = True
+            raise
+
+
+@dataclass(slots=True)
+class Heard:
+    """The texts that the client gets, to know them again."""
+
+    inner: Any = None  # a guard on texts: `wire.steps.Texts`
+    texts: dict[int, list[str]] = field(default_factory=dict)
+    left: int = MAX_HEARD
+
+    def text(self, channel: Channel, piece: str) -> str:
+        """What the client may read of `piece`."""
+        if self.inner is not None:
+            piece = self.inner.text(channel, piece)
+        self._hear(channel, piece)
+        return piece
+
+    def flush(self, channel: Channel) -> str:
+        """What is still held."""
+        if self.inner is None:
+            return ""
+        rest: str = self.inner.flush(channel)
+        self._hear(channel, rest)
+        return rest
+
+    def _hear(self, channel: Channel, piece: str) -> None:
+        if channel.kind != "reasoning" and self.left > 0:
+            self.left -= len(piece)
+            self.texts.setdefault(channel.index, []).append(piece)
+
+    def whole(self) -> list[str]:
+        """Each text; one too long to remember is nobody's."""
+        return ["".join(pieces) for pieces in self.texts.values()] if self.left > 0 else []
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Service:
+    """What all requests share."""
+
+    settings: Settings
+    monitor: Monitor
+    client: Client
+    routes: Routes
+    marks: Marks
+    metrics: Metrics
+    allowed: Allowed
+    second_chances: int
+    fresh: Callable[[], str]  # a new run's id
+    durable: Callable[[], Awaitable[None]]
+    threaded: bool  # the monitor waits for another machine
+    closing: asyncio.Event
+    texts: Callable[[], Any] | None = None  # makes the guard on an answer's texts
+    schemas: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # of the manifest's tools
+    scrub: Callable[[Json], Json] = lambda value: value  # takes known secrets out of errors of providers
+    model_guard: Any = None  # reserves and settles tokens: limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What the client sent."""
+
+    format: Format
+    dialect: Dialect
+    body: bytes
+    headers: Sequence[tuple[bytes, bytes]]
+    query: str
+    subject: Subject
+    named: str  # the conversation, if the client names it
+
+
+class Exchange:
+    """One request with its answer."""
+
+    def __init__(self, service: Service, request: Request, writer: Writer) -> None:
+        self._service, self._request, self._writer = service, request, writer
+        self._approvals: dict[asyncio.Task[tuple[Decision | None, str]], Judge] = {}
+        self._given_up = False
+        self._judges: deque[Judge] = deque()
+        self._out: list[bytes] = []
+        self._released: list[str] = []  # ids of calls that the client gets
+        self._refused = 0
+        self._refused_all: AllRefused | None = None
+        self._failed = False
+        self._waiting = ""  # the approval that nobody has given yet
+        self._streamed = False
+        self._head: list[tuple[bytes, bytes]] = []
+        self.upstream = self.model = ""
+        self.usage = Usage()
+        self._run: Run
+        self._conversation: Conversation
+        self._machine: Machine
+
+    async def serve(self) -> None:
+        """Answer the client.
+
+        Raises:
+            Refusal: nothing was sent to the client yet, and this is to be.
+        """
+        service, request = self._service, self._request
+        began = time.perf_counter()
+        view = self._read()
+        upstream = service.routes.to(view.model, request.dialect)
+        self.upstream, self.model = upstream.name, view.model
+        sent = await self._do(lambda: self._prepare(view))
+        service.metrics.prepare.observe(time.perf_counter() - began)
+        key = await self._reserve(view)
+        try:
+            await self._converse(view, upstream, sent)
+        except Refusal:
+            raise
+        except Exception as error:  # entry point: whatever breaks ends the answer, with nothing that was held
+            service.metrics.aborted.add("broken")
+            log.error("an answer could not be mediated: %s", type(error).__name__)  # noqa: TRY400 - no content
+            if not self._writer.started:
+                raise Refusal(500, "not_mediated", BROKEN) from error
+            self._fail(500, BROKEN, "not_mediated")
+            await self._writer.end(b"".join(self._out))
+        finally:
+            for task in self._approvals:
+                task.cancel()
+            self._settle(key, upstream)
+
+    @property
+    def permitted(self) -> int:
+        """How many calls the client got."""
+        return len(self._released)
+
+    @property
+    def refused(self) -> int:
+        """How many it did not get."""
+        return self._refused
+
+    # the request
+
+    def _read(self) -> RequestView:
+        request = self._request
+        try:
+            view = request.format.read(request.body, self._service.allowed)
+        except WireError as error:
+            raise Refusal(400, "invalid_request", str(error)) from None
+        if view.problems:
+            problem = view.problems[0]
+            where = ".".join(map(str, problem.at))
+            raise Refusal(400, problem.code.replace("-", "_"), f"{problem.why} (`{where}`)" if where else problem.why)
+        return view
+
+    def _prepare(self, view: RequestView) -> bytes:
+        """Fold the history; the bytes that the provider gets."""
+        service, request = self._service, self._request
+        found = conversation(view.events, request.subject, request.named, service.marks, service.fresh())
+        self._conversation = found
+        told = history(view.events, found)
+        s = request.subject
+        try:
+            self._run = service.monitor.fold(
+                told.events, agent=s.agent, principal=s.principal, run_id=found.run, me=s.me
+            )
+            if service.monitor.halted(self._run):
+                raise Refusal(403, "run_halted", "this conversation was stopped; begin another one")  # noqa: TRY301
+            readings = told.readings(view.events, self._run.readings[: len(told.events)])
+            sent = view.rewrite(readings)
+        except WireError as error:
+            raise Refusal(400, "invalid_request", str(error)) from None
+        except PromptRefused:
+            raise Refusal(403, "prompt_refused", "this agent does not answer that") from None
+        except Refusal:
+            raise
+        except InterlockError:
+            raise Refusal(
+                503, "not_mediated", "this request cannot be mediated now; try again", retry_after=5
+            ) from None
+        for tool in view.tools:
+            schema = service.schemas.get(tool.name)
+            if schema is not None and tool.schema is not None and dict(schema) != dict(tool.schema):
+                service.metrics.calls.add("schema_differs")
+        return sent
+
+    async def _reserve(self, view: RequestView) -> str:
+        guard = self._service.model_guard
+        if guard is None:
+            return ""
+        s, key = self._request.subject, self._service.fresh()
+        estimate = len(self._request.body) // 4 + (view.limit or 0) * view.n
+        try:
+            await self._do(
+                lambda: guard.reserve_model(
+                    s.agent, s.principal, self._run.id, key, model=view.model, tokens_estimate=estimate
+                )
+            )
+        except InterlockError:
+            raise Refusal(429, "budget_exhausted", "a budget of this agent is used up") from None
+        return key
+
+    def _settle(self, key: str, upstream: Upstream) -> None:
+        usage = self.usage
+        for kind in ("input", "output", "cached"):
+            if count := getattr(usage, kind):
+                self._service.metrics.tokens.add(upstream.name, kind, by=count)
+        if key:
+            self._service.model_guard.settle_model(key, usage)
+
+    # the answer
+
+    async def _converse(self, view: RequestView, upstream: Upstream, sent: bytes) -> None:
+        """Ask the provider, and once more after a turn of nothing but refused calls."""
+        service, path = self._service, self._request.format.path
+        outcomes = service.metrics.upstream
+        heard = Heard(service.texts() if service.texts else None)
+        for chance in range(service.second_chances + 1):
+            try:
+                async with service.client.ask(
+                    upstream, path, sent, self._request.headers, self._request.query
+                ) as answer:
+                    if answer.status != 200 and chance == 0:  # noqa: PLR2004 - HTTP
+                        outcomes.add(upstream.name, f"{answer.status // 100}xx")
+                        await self._pass_error(answer)
+                        return
+                    await self._begin_answer(answer, view, heard, first=chance == 0)
+                    await self._pump(answer)
+            except Refusal as problem:
+                outcomes.add(upstream.name, problem.code)
+                if not self._writer.started:
+                    raise
+                self._fail(problem.status, str(problem), problem.code)
+                break
+            outcomes.add(upstream.name, "failed" if self._failed else "ok")
+            if self._failed or self._refused_all is None:
+                break
+            if self._waiting or chance == service.second_chances:
+                self._take(self._machine.close())
+                break
+            sent = self._machine.continuation(sent, REFUSED)
+            self._machine = self._machine.follow()
+            self._refused_all = None
+        self.usage = self._machine.usage
+        await self._finish(heard)
+
+    async def _begin_answer(self, answer: Answer, view: RequestView, heard: Heard, *, first: bool) -> None:
+        """Check the head of an answer; with the first one the client's begins."""
+        if answer.status != 200:  # noqa: PLR2004 - HTTP
+            raise Refusal(502, "upstream_error", "the provider refused to go on")
+        if (answer.streamed and not view.stream) or (not first and answer.streamed is not self._streamed):
+            raise Refusal(502, "upstream_stream", "the provider's answer has a form that nobody asked for")
+        if not first:
+            return
+        self._streamed, self._head = answer.streamed, answer.headers
+        make = self._request.format.stream if answer.streamed else self._request.format.body
+        self._machine = make(view, self._service.allowed, heard)
+        if answer.streamed:
+            await self._start()
+
+    async def _finish(self, heard: Heard) -> None:
+        if not self._failed:
+            refused = self._refused > 0
+            await self._do(lambda: self._conversation.heard(heard.whole(), self._released, refused=refused))
+        data = b"".join(self._out)
+        self._out.clear()
+        if self._streamed:
+            await self._writer.end(data)
+            return
+        if self._waiting:
+            self._head.append((b"x-interlock-approval", self._waiting.encode()))
+        await self._start(status=502 if self._failed else 200, length=len(data))
+        await self._writer.end(data)
+
+    async def _start(self, *, status: int = 200, length: int = -1) -> None:
+        headers = [*self._head, (b"x-interlock-run", self._conversation.run.encode())]
+        if length >= 0:
+            headers += [(b"content-type", b"application/json"), (b"content-length", str(length).encode())]
+        else:
+            headers += [
+                (b"content-type", b"text/event-stream; charset=utf-8"),
+                (b"cache-control", b"no-cache"),
+                (b"x-accel-buffering", b"no"),  # nginx and its kin keep streams back otherwise
+            ]
+        await self._writer.start(status, headers)
+
+    async def _pump(self, answer: Answer) -> None:
+        """Put the provider's answer through the machine, to its end."""
+        pieces = answer.pieces()
+        machine = self._machine
+        async for piece in pieces:
+            self._take(machine.feed(piece))
+            await self._decided()
+            if self._streamed and self._out:
+                await self._flush()
+            if self._approvals or self._failed:
+                break
+        if self._approvals:
+            await self._wait(pieces)
+        elif not self._failed:
+            self._take(machine.end())
+            await self._decided()
+            if self._approvals:
+                await self._wait(None)
+
+    async def _flush(self) -> None:
+        data = b"".join(self._out)
+        self._out.clear()
+        await self._writer.write(data)
+
+    async def _wait(self, pieces: AsyncIterator[bytes] | None) -> None:
+        """Go on reading while humans are asked, and show the client that somebody is there."""
+        service = self._service
+        settings, streamed = service.settings, self._streamed
+        patience = settings.approval_wait_streamed if streamed else settings.approval_wait
+        end = time.monotonic() + patience
+        machine = self._machine
+        reading = asyncio.ensure_future(anext(pieces, None)) if pieces is not None else None
+        closing = asyncio.ensure_future(service.closing.wait())
+        service.metrics.waiting.add()
+        try:
+            while (self._approvals or reading is not None) and not self._failed:
+                left = end - time.monotonic()
+                if self._approvals and (left <= 0 or service.closing.is_set()):
+                    await self._give_up()
+                    await self._decided()
+                    continue
+                waited: set[asyncio.Future[Any]] = {*self._approvals}
+                if reading is not None:
+                    waited.add(reading)
+                if self._approvals:
+                    waited.add(closing)
+                timeout = min(left, settings.heartbeat) if self._approvals else None
+                done, _ = await asyncio.wait(waited, timeout=timeout, return_when=asyncio.FIRST_COMPLETED)
+                for task in done:
+                    if task is reading:
+                        piece = reading.result()
+                        if piece is None:
+                            reading = None
+                            self._take(machine.end())
+                        else:
+                            self._take(machine.feed(piece))
+                            reading = asyncio.ensure_future(anext(pieces, None)) if pieces is not None else None
+                    elif task in self._approvals:
+                        await self._answered(task)
+                await self._decided()
+                if streamed and self._out:
+                    await self._flush()
+                elif streamed and not done:
+                    await self._writer.write(HEARTBEAT)
+        finally:
+            service.metrics.waiting.add(by=-1)
+            closing.cancel()
+            if reading is not None:
+                reading.cancel()
+
+    # steps
+
+    def _take(self, steps: Iterable[Step]) -> None:
+        """Take the machine's steps; calls are queued for `_decided`."""
+        for step in steps:
+            match step:
+                case Emit(data=data):
+                    self._out.append(data)
+                case Judge():
+                    self._judges.append(step)
+                case AllRefused():
+                    self._refused_all = step
+                case Failed():
+                    self._failed = True
+
+    async def _decided(self) -> None:
+        """Decide on all calls that are whole."""
+        while self._judges and not self._failed:
+            judge = self._judges.popleft()
+            began = time.perf_counter()
+            verdict = await self._judge(judge)
+            if verdict is not None:
+                await self._apply(judge, verdict)
+                self._service.metrics.held.observe(time.perf_counter() - began)
+
+    async def _judge(self, judge: Judge) -> str | None:
+        """What stands in place of the call, nothing if it may be made; None while a human is asked."""
+        service, wanted = self._service, judge.call
+        call = None if wanted.arguments is None else call_of(wanted.name, wanted.arguments, self._conversation)
+        if call is None:
+            why = wanted.problem or "the tool's name is not a plain name"
+            await self._do(lambda: service.monitor.refuse(self._run, wanted.name, why))
+            service.metrics.calls.add("unreadable")
+            return INVALID
+        exact = call
+        decision = await self._do(lambda: service.monitor.propose(self._run, exact))
+        if isinstance(decision, NeedsApproval):
+            self._ask(judge, exact)
+            return None
+        return await self._do(lambda: self._begin(decision, exact))
+
+    def _begin(self, decision: Decision, call: Call) -> str:
+        """Use the permit: from here on the call is the client's to make."""
+        service = self._service
+        if not isinstance(decision, Permitted):
+            service.metrics.calls.add("forbidden")
+            return str(refusal(decision).content)
+        if decision.permit.digest != call.digest:
+            # The client makes the call as the model wrote it, so what was judged must be exactly that.
+            service.metrics.calls.add("altered")
+            return REFUSED
+        try:
+            service.monitor.hand_over(self._run, decision.permit)
+        except (NotPerformed, AuditError):
+            service.metrics.calls.add("not_begun")
+            return REFUSED
+        service.metrics.calls.add("permitted")
+        return ""
+
+    async def _apply(self, judge: Judge, words: str) -> None:
+        if words:
+            self._refused += 1
+            self._take(self._machine.refuse(judge, words))
+            return
+        await self._service.durable()
+        self._released.append(judge.call.id)
+        self._take(self._machine.permit(judge))
+
+    # approvals
+
+    def _ask(self, judge: Judge, call: Call) -> None:
+        self._approvals[asyncio.create_task(self._approve(call))] = judge
+
+    async def _approve(self, call: Call) -> tuple[Decision | None, str]:
+        """The decision after a human was asked; none, but the question's id, if nobody has answered yet."""
+        asked = Asked()
+        _ASKED.set(asked)  # of this task alone
+        try:
+            decision = await self._service.monitor.aapprove(self._run, call)
+        except asyncio.CancelledError:
+            if self._given_up:
+                return None, asked.ref
+            raise
+        return (None if asked.pending else decision), asked.ref
+
+    async def _answered(self, task: asyncio.Task[tuple[Decision | None, str]]) -> None:
+        judge = self._approvals.pop(task)
+        decision, question = task.result()
+        if decision is None:
+            self._service.metrics.calls.add("waiting")
+            self._waiting = question
+            self._conversation.come_again()
+            text = f"{WAITING} Approval {question}."
+        else:
+            call = call_of(judge.call.name, judge.call.arguments or {}, self._conversation)
+            text = REFUSED if call is None else await self._do(lambda: self._begin(decision, call))
+        await self._apply(judge, text)
+
+    async def _give_up(self) -> None:
+        """Nobody answers in time: the questions stay open, the client may come again."""
+        self._given_up = True
+        for task in self._approvals:
+            task.cancel()
+        await asyncio.wait(set(self._approvals))
+        for task in list(self._approvals):
+            await self._answered(task)
+
+    # the rest
+
+    def _fail(self, status: int, message: str, code: str) -> None:
+        """End the client's stream with an error; nothing held is released."""
+        self._failed = True
+        self._take(self._machine.fail(status, message, code))
+
+    async def _pass_error(self, answer: Answer) -> None:
+        """The provider's own refusal, without our secrets."""
+        raw = await answer.whole()
+        status = answer.status
+        if status < 400:  # noqa: PLR2004 - HTTP: neither an answer nor an error
+            raise Refusal(502, "upstream_error", "the provider's answer makes no sense")
+        try:
+            body = orjson.dumps(self._service.scrub(orjson.loads(raw)))
+        except (ValueError, TypeError):
+            body = self._request.format.error(status, "the provider refused, in words that are not its own dialect's")
+        head = [*answer.headers, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        await self._writer.start(status, head)
+        await self._writer.end(body)
+
+    async def _do(self, work: Callable[[], T]) -> T:
+        return await asyncio.to_thread(work) if self._service.threaded else work()

@@ -1,0 +1,30 @@
+"""The stores in PostgreSQL, shared by the workers of many machines. Imported only by those who have the extra."""
+
+from __future__ import annotations
+
+import socket
+
+from interlock.gateway.stores import Stores, keys
+from interlock.stores.grouped import GroupedAudit
+from interlock.stores.postgres.approvals import PostgresApprovals
+from interlock.stores.postgres.audit import PostgresAudit
+from interlock.stores.postgres.database import PostgresDatabase
+from interlock.stores.postgres.runs import PostgresRuns
+
+
+def stores(dsn: str, *, worker: int) -> Stores:
+    """The stores in the database `dsn`.
+
+    Raises:
+        StoreError, AuditError: it does not serve.
+    """
+    database = PostgresDatabase(dsn)
+    audit = GroupedAudit(PostgresAudit(database, stream=f"{socket.gethostname()}-{worker}"))
+    return Stores(
+        audit=audit,
+        runs=PostgresRuns(database),
+        approvals=PostgresApprovals(database),
+        keys=keys("postgres", "PostgresKeys", database),
+        threaded=True,
+        close=(audit.close, database.close),
+    )

@@ -1,0 +1,75 @@
+"""OpenTelemetry spans with the GenAI conventions, if the extra is there and an exporter is configured. Never content.
+
+A span says who served which model, how many tokens it took and how the calls were decided. Prompts, answers, arguments
+and results are absent on purpose: the conventions make them optional, and what leaves for a collector cannot be called
+back. Without the extra, or without `OTEL_EXPORTER_OTLP_ENDPOINT`, nothing is recorded.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from interlock.gateway.errors import GatewayError
+
+if TYPE_CHECKING:
+    from interlock.gateway.mediate import Exchange, Request
+
+_OPERATIONS = {"openai": "chat", "anthropic": "chat"}
+
+
+class Span:
+    """One request, as a collector will see it."""
+
+    def __init__(self, inner: Any = None) -> None:  # noqa: ANN401 - an OpenTelemetry span, which is optional
+        self._inner = inner
+
+    def ended(self, exchange: Exchange) -> None:
+        """The request is over."""
+        if self._inner is None:
+            return
+        usage = exchange.usage
+        told: dict[str, str | int] = {"gen_ai.provider.name": exchange.upstream, "gen_ai.request.model": exchange.model}
+        if usage.counted:
+            told |= {"gen_ai.usage.input_tokens": usage.input, "gen_ai.usage.output_tokens": usage.output}
+        told |= {"interlock.calls.permitted": exchange.permitted, "interlock.calls.refused": exchange.refused}
+        for name, value in told.items():
+            self._inner.set_attribute(name, value)
+
+
+class Tracer:
+    """Makes spans, if there is somebody to send them to."""
+
+    def __init__(self, tracer: Any = None) -> None:  # noqa: ANN401 - see above
+        self._tracer = tracer
+
+    @contextmanager
+    def request(self, request: Request) -> Iterator[Span]:
+        """One request, until the block ends. An error is told by its kind: its message could quote content."""
+        if self._tracer is None:
+            yield Span()
+            return
+        operation = _OPERATIONS[request.dialect]
+        with self._tracer.start_as_current_span(
+            operation, record_exception=False, set_status_on_exception=False
+        ) as inner:
+            inner.set_attribute("gen_ai.operation.name", operation)
+            inner.set_attribute("gen_ai.agent.name", request.subject.agent)
+            try:
+                yield Span(inner)
+            except BaseException as problem:
+                inner.set_attribute("error.type", type(problem).__name__)
+                raise
+
+
+def tracer() -> Tracer:
+    """The tracer that the environment asks for; one that records nothing where it asks for none."""
+    if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
+        return Tracer()
+    try:
+        from opentelemetry import trace  # noqa: PLC0415 - the extra
+    except ImportError:
+        raise GatewayError("`OTEL_EXPORTER_OTLP_ENDPOINT` is set; install `interlock[otel]`") from None
+    return Tracer(trace.get_tracer("interlock.gateway"))
