@@ -37,7 +37,7 @@ define new-environment
 @$(1)/bin/python $(LOCKED) requirements/$(2).txt
 endef
 
-.PHONY: help setup demo test check bench bench-agentdojo lock clean
+.PHONY: help setup demo test check bench bench-agentdojo conformance chaos train-detector lock clean
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | while IFS='|' read -r name what; do printf '%-24s %s\n' "$$name" "$$what"; done
@@ -58,6 +58,9 @@ check: $(DEV) ## formatting, lint, types, rings
 
 bench: $(DEV) ## the timings that the README quotes
 	@PYTHONPATH=src $(BIN)/python -m bench $(ARGS)
+
+conformance: $(DEV) ## the gateway's matrix: where a call can hide, by client and wire format
+	@PYTHONPATH=src:. $(BIN)/python -m tests.conformance $(ARGS)
 
 bench-agentdojo: $(BENCH) ## AgentDojo with a fully hijacked model
 	@PYTHONPATH=src $(BIN)/python -m bench.agentdojo $(ARGS)
