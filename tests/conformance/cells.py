@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -365,6 +366,12 @@ def request_cells() -> Iterator[Cell]:
 
 # 6. errors on the way
 
+ERRORS = {
+    "chat": re.compile(rb'"error":\s*\{'),
+    "responses": re.compile(rb'"type":\s*"(error|response\.failed|response\.incomplete)"'),
+    "anthropic": re.compile(rb'"type":\s*"error"'),
+}
+
 
 def _fails(cell: Cell, bench: Bench) -> None:
     got = bench.raw(cell, request(cell.dialect, cell.id, ASK, **({"stream": True} if cell.stream else {})))
@@ -372,7 +379,7 @@ def _fails(cell: Cell, bench: Bench) -> None:
     assert PROVIDER_KEY.encode() not in got.raw
     if got.status == 200:
         assert cell.stream
-        assert b"error" in got.raw
+        assert ERRORS[cell.dialect].search(got.raw), got.raw[-500:]
     else:
         refused_in_dialect(got, cell.dialect)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import http.client
 import json
+import re
 import shutil
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -73,10 +74,11 @@ def everything(raw: bytes) -> str:
     """All text in an answer, as a client could put it together: strings in their order, with and without gaps."""
     found: list[str] = [raw.decode(errors="replace")]
     strings: dict[str, list[str]] = {}
-    for line in raw.replace(b"\r", b"\n").split(b"\n"):
-        data = line.removeprefix(b"data:").strip()
+    lines = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    frames = [b"\n".join(re.findall(rb"^data:(.*)$", frame, re.MULTILINE)) for frame in lines.split(b"\n\n")]
+    for data in (raw, *lines.split(b"\n"), *frames):
         try:
-            value = json.loads(data)
+            value = json.loads(data.removeprefix(b"data:").strip())
         except ValueError:
             continue
         for name, text in _strings(value, ""):

@@ -332,7 +332,7 @@ def _other(kind: str, **fields: Any) -> Callable[[Use], dict[str, Any]]:
 
 _SERVER_ITEMS = {
     "mcp-call": _other("mcp_call", name="send", arguments=None, server_label="s"),
-    "shell-call": _other("shell_call", action={"commands": ["x"], "note": None}),
+    "shell-call": lambda use: _other("shell_call")(use) | {"action": {"commands": [use.json]}},
     "local-shell": lambda use: (
         _other("local_shell_call")(use) | {"action": {"type": "exec", "command": [use.json], "env": {}}}
     ),
