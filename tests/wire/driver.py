@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from interlock.testing import wire as scripted
 from interlock.testing.model import Reply
@@ -27,7 +28,7 @@ class Seen:
     usage: object = None
 
     @property
-    def data(self) -> list[dict]:
+    def data(self) -> list[dict[str, Any]]:
         """The client's events."""
         return [json.loads(d) for d in frames(self.out) if d != "[DONE]"]
 
@@ -106,7 +107,7 @@ def drive(
 
 def request(fmt: Format, **more: object) -> bytes:
     """A request as small as one can be."""
-    body: dict = {"model": "m", "stream": True}
+    body: dict[str, Any] = {"model": "m", "stream": True}
     if fmt.name == "openai-responses":
         body["input"] = "hello"
     else:

@@ -288,7 +288,7 @@ class _Block:
 
     @property
     def calls(self) -> bool:
-        return self.said["type"] == "tool_use"
+        return bool(self.said["type"] == "tool_use")
 
     @property
     def passed(self) -> bool:
