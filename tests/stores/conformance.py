@@ -3,27 +3,45 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
 import pytest
 
+from interlock.anchors.checkpoint import anchor
+from interlock.audit.base import Base
 from interlock.audit.chain import Broken, Verdict, Verified
+from interlock.audit.checkpoint import Note, PrivateKey
+from interlock.audit.commitment import commit
+from interlock.audit.erasure import Erasure
 from interlock.audit.errors import AuditError
 from interlock.audit.record import EMPTY, Head, Record
+from interlock.audit.verify import examine
 from interlock.monitor.ports import AuditPort
+from interlock.stores.memory.audit import MemoryAudit
+
+KEY = PrivateKey("audit.example", bytes(32))
 
 
 class AuditStore(AuditPort, Protocol):
     """The port, and what operators read."""
 
     def head(self) -> Head: ...
-    def records(self, *, after: int = 0) -> object: ...
+
+    stream: str
+
+    def records(self, *, after: int = 0) -> Iterator[Record]: ...
+    def extend(self, records: Sequence[Record]) -> None: ...
+    def base(self) -> Base: ...
+    def checkpoint(self) -> Base: ...
+    def keep(self, checkpoint: Base) -> None: ...
+    def erase(self, principal: str, *, by: str) -> Erasure: ...
+    def drop(self, *, by: str) -> Record: ...
     def verify(self, known: Head | None = None) -> Verdict: ...
 
 
 def listed(store: AuditStore, after: int = 0) -> list[Record]:
-    return list(store.records(after=after))  # type: ignore[call-overload,no-any-return]
+    return list(store.records(after=after))
 
 
 class AuditConformance:
@@ -101,3 +119,82 @@ class AuditConformance:
         for n in range(7):
             store.append("decision", "r1", {"n": n})
         assert [r.seq for r in listed(store)] == list(range(1, 8))
+
+    def test_records_that_were_linked_elsewhere_are_taken_in_a_group(self, make: Callable[..., AuditStore]) -> None:
+        store, other = make(lambda: 0.0), MemoryAudit(clock=lambda: 0.0)
+        first = store.append("start", "", {})
+        other.extend([first])
+        group = [other.append("decision", f"r{n}", {"n": n, "text": "Grüße \0\t\\."}) for n in range(10)]
+        store.extend(group)
+        assert listed(store) == [first, *group]
+        assert isinstance(store.verify(), Verified)
+        for wrong in (group, group[1:], [group[-1]._replace(seq=12)]):
+            with pytest.raises(AuditError, match="somebody else writes the same stream"):
+                store.extend(wrong)
+        assert listed(store) == [first, *group]
+
+    def test_what_a_principal_left_is_erased_and_the_rest_verifies(self, make: Callable[..., AuditStore]) -> None:
+        store = make(lambda: 0.0)
+        for name in ("emma", "ben"):
+            store.append("run", f"run of {name}", {"agent": "a", "principal": name})
+            store.append("decision", f"run of {name}", {"principal": name, "tool": "t", "arguments": {"to": name}})
+            store.append("outcome", f"run of {name}", {"outcome": "returned", "result": f"{name}'s"})
+        store.append("outcome", "run of emma", {"principal": "ben", "result": "ben's, in a run that shares its name"})
+        before, noted = listed(store), store.head()
+        done = store.erase("emma", by="olga")
+        after = listed(store)
+        assert done.count == 3
+        assert "emma" not in repr([(r.salt, r.personal, r.text) for r in after])
+        assert [dict(r.body) for r in after[:3]] == [{"agent": "a"}, {"tool": "t"}, {"outcome": "returned"}]
+        assert after[3:-1] == before[3:]
+        assert after[-1].kind == "erase"
+        assert store.verify(noted) == Verified(store.head())
+        # Whoever kept the value and its salt can show that they were in the record; a guess shows nothing.
+        assert commit(before[1].salt, before[1].personal) == after[1].commitment
+        assert commit("0" * 32, before[1].personal) != after[1].commitment
+        assert commit(done.receipt, '{"principal":"emma"}') == after[-1].body["subject"]
+        assert store.erase("emma", by="olga").count == 0
+        assert store.erase("nobody", by="olga").count == 0
+        store.append("decision", "r", {})
+        assert isinstance(store.verify(noted), Verified)
+
+    def test_old_records_are_dropped_behind_a_signed_checkpoint(self, make: Callable[..., AuditStore]) -> None:
+        store = make(lambda: 0.0)
+        kept: list[Note] = []
+        with pytest.raises(AuditError, match="a signed checkpoint"):
+            store.drop(by="olga")
+        for n in range(5):
+            store.append("run", f"r{n}", {"principal": f"p{n}"})
+        store.erase("p1", by="olga")
+        kept.append(anchor(store, [KEY], [], now=1.0))
+        store.append("run", "r6", {"principal": "p6"})
+        store.erase("p3", by="olga")
+        kept.append(anchor(store, [KEY], [], now=2.0))
+        store.append("run", "r7", {"principal": "p7"})
+        store.drop(by="olga")
+        assert [r.seq for r in listed(store)] == [9, 10]
+        assert store.verify() == Verified(store.head())
+
+        def told(anchored: list[Note]) -> Verdict:
+            found = {"stream": store.stream, "base": store.base(), "keys": [KEY.public]}
+            return examine(store.records(), **found, anchored=anchored)  # type: ignore[arg-type]
+
+        assert told(kept) == Verified(store.head(), 8)
+        assert isinstance(told(kept[:1]), Broken)  # dropped behind something else
+        for n in range(3):
+            store.append("run", f"s{n}", {"principal": "p7"})
+        assert store.erase("p7", by="olga").count == 4
+        kept.append(anchor(store, [KEY], [], now=3.0))
+        store.drop(by="olga")
+        assert told(kept) == Verified(store.head(), 14)
+
+    def test_a_drop_between_an_erasure_and_what_it_erased(self, make: Callable[..., AuditStore]) -> None:
+        store = make(lambda: 0.0)
+        for n in range(6):
+            store.append("run", f"r{n}", {"principal": f"p{n % 2}"})
+        anchor(store, [KEY], [], now=1.0)
+        store.append("run", "r9", {"principal": "p1"})
+        assert store.erase("p1", by="olga").count == 4
+        store.drop(by="olga")
+        assert [r.seq for r in listed(store)] == [7, 8, 9]
+        assert store.verify() == Verified(store.head())

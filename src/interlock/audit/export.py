@@ -120,10 +120,10 @@ def rows(records: Iterable[Record]) -> Iterator[str]:
 
 
 def _cells(r: Record) -> list[object]:
-    body = r.body
+    body = dict(r.body)
     rules = body.get("rules")
-    names = " ".join(map(str, rules)) if isinstance(rules, list) else ""
     said = (body.get(k, "") for k in ("agent", "principal", "tool", "decision", "outcome"))
+    names = " ".join(map(str, rules)) if isinstance(rules, list) else ""
     return [r.stream, r.seq, repr(r.at), r.kind, r.run, *said, names, r.digest]
 
 
@@ -150,16 +150,17 @@ def _parsed(text: str) -> object:
 
 
 def _record(number: int, line: str) -> Record:
+    wrong = AuditError(f"line {number} of the export is no record")
     try:
         row: dict[str, Any] = json.loads(line)
         whole = set(row) == set(Record._fields) and all(isinstance(row[name], str) for name in _TEXTS)
         row |= {"seq": int(row["seq"]), "at": float(row["at"]), "erased": int(row["erased"])}
-        record = Record(**row)._replace(text=_spelled(row["text"]), personal=_spelled(row["personal"]))
+        row |= {"text": _spelled(row["text"]), "personal": _spelled(row["personal"])}
     except (TypeError, ValueError, KeyError, AttributeError, RecursionError):
-        whole = False
+        raise wrong from None
     if not whole:
-        raise AuditError(f"line {number} of the export is no record")
-    return record
+        raise wrong
+    return Record(**row)
 
 
 def _spelled(value: object) -> str:

@@ -1,0 +1,117 @@
+"""The audit in a real PostgreSQL: streams, vandals, a server that goes away."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import psycopg
+import pytest
+
+from interlock.audit.chain import Broken, Verified
+from interlock.audit.errors import AuditError
+from interlock.stores import ledger
+from interlock.stores.postgres.audit import PostgresAudit
+from interlock.stores.postgres.database import PostgresDatabase
+from tests.stores.conformance import AuditConformance
+
+Make = Callable[..., PostgresAudit]
+
+
+@pytest.fixture
+def make(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
+    monkeypatch.setattr(ledger, "PAGE", 3)
+    opened: list[PostgresAudit] = []
+
+    def made(clock: Callable[[], float] = lambda: 0.0, stream: str = "") -> PostgresAudit:
+        opened.append(PostgresAudit(PostgresDatabase(postgres_dsn, size=4), clock=clock, stream=stream))
+        return opened[-1]
+
+    yield made
+    for audit in opened:
+        audit.close()
+
+
+class TestPostgresAudit(AuditConformance):
+    @pytest.fixture
+    def make(self, make: Make) -> Make:
+        return make
+
+
+def filled(audit: PostgresAudit, count: int = 5) -> PostgresAudit:
+    for n in range(count):
+        audit.append("decision", "r1", {"n": n})
+    return audit
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "UPDATE audit SET body = '{}' WHERE seq = 2",
+        "UPDATE audit SET personal = '', salt = '', erased = 5 WHERE seq = 2",
+        "UPDATE audit SET seq = 99 WHERE seq = 5",
+        "DELETE FROM audit",
+        "DELETE FROM audit WHERE seq = 5",
+        "TRUNCATE audit",
+        "INSERT INTO audit SELECT stream, 99, at, kind, run, body, commitment, previous, digest, salt, personal, erased FROM audit WHERE seq = 2",
+        "INSERT INTO audit SELECT stream, 0, at, kind, run, body, commitment, previous, digest, salt, personal, erased FROM audit WHERE seq = 2",
+        "INSERT INTO audit SELECT stream, seq + 6, at, kind, run, body, commitment, previous, digest, salt, personal, erased FROM audit",
+    ],
+)
+def test_sql_changes_nothing(make: Make, postgres_dsn: str, sql: str) -> None:
+    audit = filled(make())
+    before = list(audit.records())
+    with psycopg.connect(postgres_dsn) as db, pytest.raises(psycopg.errors.RaiseException, match="append-only"):
+        db.execute(sql.encode())
+    assert list(audit.records()) == before
+
+
+def test_a_vandal_who_owns_the_table_is_found(make: Make, postgres_dsn: str) -> None:
+    audit = filled(make())
+    with psycopg.connect(postgres_dsn) as db:
+        db.execute("ALTER TABLE audit DISABLE TRIGGER USER")
+        db.execute("UPDATE audit SET personal = '{\"n\":7}' WHERE seq = 3")
+    verdict = audit.verify()
+    assert isinstance(verdict, Broken)
+    assert verdict.seq == 3
+
+
+def test_two_writers_of_one_stream_make_one_chain_and_two_streams_two(make: Make) -> None:
+    writers = [make(stream="a"), make(stream="a"), make(stream="b"), make()]
+
+    def work(audit: PostgresAudit) -> None:
+        filled(audit, 25)
+
+    threads = [threading.Thread(target=work, args=(audit,)) for audit in writers]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [audit.head().seq for audit in writers] == [50, 50, 25, 25]
+    assert all(isinstance(audit.verify(), Verified) for audit in writers)
+    assert writers[0].streams() == ["", "a", "b"]
+
+
+def test_m9_a_head_that_somebody_holds_refuses_a_record(make: Make, postgres_dsn: str) -> None:
+    audit = PostgresAudit(PostgresDatabase(postgres_dsn, patience=0.5))
+    with psycopg.connect(postgres_dsn) as db:
+        db.execute("SELECT * FROM audit_heads FOR UPDATE")
+        with pytest.raises(AuditError, match="took no record"):
+            audit.append("decision", "r1", {})
+    audit.append("decision", "r1", {})
+    assert audit.head().seq == 1
+    audit.close()
+
+
+def test_what_postgresql_cannot_keep_is_no_record(make: Make) -> None:
+    audit = make()
+    with pytest.raises(AuditError):
+        audit.append("decision", "a run \0", {})
+    assert list(audit.records()) == []
+    audit.append("decision", "r1", {"text": "\0"})
+    assert isinstance(audit.verify(), Verified)
+
+
+def test_m9_a_database_that_is_away_is_an_error_of_the_audit() -> None:
+    with pytest.raises(Exception, match="does not answer"):
+        PostgresDatabase("postgresql://127.0.0.1:1/x", patience=0.5)
