@@ -205,13 +205,15 @@ def test_coroutines_wait_without_holding_a_thread(faulty: Faulty, grouped: Calla
 
     async def all_of_them() -> list[int]:
         before = threading.active_count()
+        faulty.gate.clear()
+        asyncio.get_running_loop().call_later(0.1, faulty.gate.set)
         found = await asyncio.gather(*(one(n) for n in range(200)))
         assert threading.active_count() == before
         await audit.aflush()
         return found
 
     assert sorted(asyncio.run(all_of_them())) == list(range(1, 201))
-    assert len(faulty.groups) < 20
+    assert len(faulty.groups) < 5
 
 
 def test_a_coroutine_that_waits_when_the_writer_dies_is_told(
@@ -278,7 +280,7 @@ def _child(path: Path, stream: str, prepare: Callable[[], None] | None = None) -
         stderr=subprocess.DEVNULL,
         env=os.environ | {"PYTHONPATH": str(ROOT / "src")},
         text=True,
-        preexec_fn=prepare,
+        preexec_fn=prepare,  # noqa: PLW1509 - it only sets a limit
     )
 
 

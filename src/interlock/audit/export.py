@@ -113,7 +113,8 @@ def event(record: Record, *, version: str) -> dict[str, object]:
 
 def rows(records: Iterable[Record]) -> Iterator[str]:
     """CSV, a line at a time. A cell that a spreadsheet would read as a formula gets an apostrophe."""
-    for values in chain([CSV_COLUMNS], map(_cells, records)):
+    names: list[object] = [*CSV_COLUMNS]
+    for values in chain([names], map(_cells, records)):
         out = io.StringIO()
         csv.writer(out, lineterminator="\r\n").writerow([_inert(str(v)) for v in values])
         yield out.getvalue()

@@ -21,7 +21,7 @@ from typing import Protocol
 
 from interlock.audit import chain
 from interlock.audit.errors import AuditError
-from interlock.audit.record import Head, Record
+from interlock.audit.record import EMPTY, Head, Record
 
 
 class Store(Protocol):
@@ -68,7 +68,12 @@ class GroupedAudit:
         self._sleepers: list[tuple[asyncio.AbstractEventLoop, asyncio.Event]] = []
         self._queue: list[Record] = []
         self._lost: set[str] = set()  # digests of records that were never on the disk
-        self._life = 0
+        self._life = self._written = 0
+        self._head = EMPTY
+        self._dead = ""
+        self._closing = False
+        self._pid = 0
+        self._writer = Thread()
         self._open()
 
     def append(self, kind: str, run: str, body: Mapping[str, object]) -> Record:
