@@ -20,7 +20,7 @@ class Hands:
 
 
 def added(store: KeyStore, name: str = "support", **options: float) -> Issued:
-    new = issue("agent", name, now=1000.0, tenant="acme", **options)
+    new = issue("agent", name, now=1000.0, principal="emma", tenant="acme", **options)
     store.add(new.key, new.digest)
     return new
 
@@ -37,13 +37,21 @@ class KeysConformance:
         return Hands()
 
     def ring(self, store: KeyStore, hands: Hands) -> KeyRing:
-        return KeyRing(store, clock=lambda: hands.wall, ticks=lambda: hands.steady)
+        return KeyRing(store, kind="agent", clock=lambda: hands.wall, ticks=lambda: hands.steady)
 
     def test_a_key_opens_what_it_was_made_for(self, store: KeyStore, hands: Hands) -> None:
         new = added(store)
         found = self.ring(store, hands).find(new.text)
         assert found == new.key
-        assert (found.kind, found.name, found.tenant) == ("agent", "support", "acme")
+        assert (found.agent, found.principal, found.tenant) == ("support", "emma", "acme")
+
+    def test_a_key_of_another_kind_opens_nothing(self, store: KeyStore, hands: Hands) -> None:
+        approver = issue("approver", "ana", now=1000.0)
+        store.add(approver.key, approver.digest)
+        assert self.ring(store, hands).find(approver.text) is None
+        assert approver.key.agent == ""
+        assert KeyRing(store, kind="approver").find(approver.text) == approver.key
+        assert KeyRing(store, kind="approver").find(added(store).text) is None
 
     def test_the_key_is_nowhere_in_the_store(self, store: KeyStore) -> None:
         new = added(store)
@@ -170,6 +178,6 @@ class KeysConformance:
             thread.start()
         for thread in threads:
             thread.join()
-        ring = KeyRing(stores[0])
+        ring = KeyRing(stores[0], kind="agent")
         assert {ring.find(new.text) for new in made} == {new.key for new in made}
         assert stores[0].version() == 24

@@ -16,6 +16,7 @@ from interlock.gateway.auth import Keys
 from interlock.gateway.errors import GatewayError
 from interlock.monitor.ports import AuditPort, RunStore
 from interlock.stores.grouped import GroupedAudit
+from interlock.stores.key import KeyRing, KeyStore
 from interlock.stores.memory.approvals import MemoryApprovals
 from interlock.stores.memory.audit import MemoryAudit
 from interlock.stores.memory.runs import MemoryRuns
@@ -101,6 +102,6 @@ def _postgres(dsn: str, worker: int) -> Stores:
 
 
 def keys(engine: str, name: str, *database: object) -> Keys:
-    """The store of keys."""
-    made: Keys = getattr(import_module(f"interlock.stores.{engine}.keys"), name)(*database)
-    return made
+    """Agents' keys, looked up in a copy that is a second old at most."""
+    made: KeyStore = getattr(import_module(f"interlock.stores.{engine}.keys"), name)(*database)
+    return KeyRing(made, kind="agent")

@@ -40,15 +40,21 @@ class Key:
     kind: Kind
     name: str
     made: float
+    principal: str = ""  # for whom an agent's key acts when nothing else says so
     tenant: str = ""
     expires: float | None = None
     revoked: bool = False
 
     def __post_init__(self) -> None:
-        if not self.name or len(self.name) > 256 or not (self.name + self.tenant).isprintable():  # noqa: PLR2004
+        if not self.name or len(self.name) > 256 or not (self.name + self.principal + self.tenant).isprintable():  # noqa: PLR2004
             raise StoreError("a key needs a name of 1 to 256 characters that can be seen")
         if self.kind == "approver" and not NAME.fullmatch(self.name):
             raise StoreError(f"`{self.name!a}` is no approver's name; use a-z, 0-9 and . _ + @ -")
+
+    @property
+    def agent(self) -> str:
+        """Through which agent it acts; none for an approver's."""
+        return self.name if self.kind == "agent" else ""
 
     def good(self, now: float) -> bool:
         """Whether it opens anything at `now`."""
@@ -64,12 +70,14 @@ class Issued:
     digest: str
 
 
-def issue(kind: Kind, name: str, *, now: float, tenant: str = "", expires: float | None = None) -> Issued:
+def issue(
+    kind: Kind, name: str, *, now: float, principal: str = "", tenant: str = "", expires: float | None = None
+) -> Issued:
     """A fresh key of `kind` for `name`."""
     ref = "".join(secrets.choice(_DIGITS[:36]) for _ in range(_ID))
     body = f"{PREFIXES[kind]}_{ref}_{_base62(secrets.randbits(256), _SECRET)}"
     text = body + _checksum(body)
-    key = Key(id=ref, kind=kind, name=name, made=now, tenant=tenant, expires=expires)
+    key = Key(id=ref, kind=kind, name=name, made=now, principal=principal, tenant=tenant, expires=expires)
     return Issued(key, text, _hash(text).hex())
 
 
@@ -113,14 +121,14 @@ def rotate(store: KeyStore, ref: str, *, now: float, grace: float) -> Issued:
     old = next((key for key, _ in store.all() if key.id == ref), None)
     if old is None or not old.good(now):
         raise StoreError(f"there is no valid key `{ref[:32]!a}`")
-    new = issue(old.kind, old.name, now=now, tenant=old.tenant, expires=old.expires)
+    new = issue(old.kind, old.name, now=now, principal=old.principal, tenant=old.tenant, expires=old.expires)
     store.add(new.key, new.digest)  # first: whoever dies in between leaves two keys, not none
     store.change(ref, expires=now + grace)
     return new
 
 
 class KeyRing:
-    """This process's copy of the keys: who looks one up waits for no store, while the copy is fresh.
+    """This process's copy of the keys of one kind: who looks one up waits for no store, while the copy is fresh.
 
     A revoked key is refused after `fresh` seconds at the latest. When the store is away the copy serves for `stale`
     seconds; then every key is refused.
@@ -130,6 +138,7 @@ class KeyRing:
         self,
         store: KeyStore,
         *,
+        kind: Kind,
         fresh: float = 1.0,
         stale: float = 30.0,
         clock: Callable[[], float] = time.time,
@@ -140,7 +149,7 @@ class KeyRing:
         Raises:
             StoreError: the store is away.
         """
-        self._store, self._fresh, self._stale = store, fresh, stale
+        self._store, self._kind, self._fresh, self._stale = store, kind, fresh, stale
         self._clock, self._ticks = clock, ticks
         self._lock = Lock()
         self._version = -1
@@ -148,8 +157,8 @@ class KeyRing:
         self._asked = self._known = ticks()
         self.refresh()
 
-    def find(self, text: str) -> Key | None:
-        """The valid key that `text` is, or None.
+    def find(self, presented: str) -> Key | None:
+        """The valid key that `presented` is, or None.
 
         Raises:
             StoreAway: nothing is known of any key.
@@ -164,12 +173,11 @@ class KeyRing:
                     raise StoreAway("keys cannot be checked: the store is away") from error
         elif now - self._known >= self._stale:
             raise StoreAway("keys cannot be checked: the store is away")
-        if not well_formed(text):
+        if not well_formed(presented):
             return None
-        prefix, ref = text[:3], text[4 : 4 + _ID]
-        key, digest = self._keys.get(ref, (None, _NOBODY))
-        same = hmac.compare_digest(_hash(text), digest)
-        return key if same and key is not None and PREFIXES[key.kind] == prefix and key.good(self._clock()) else None
+        key, digest = self._keys.get(presented[4 : 4 + _ID], (None, _NOBODY))
+        same = hmac.compare_digest(_hash(presented), digest)
+        return key if same and key is not None and key.good(self._clock()) else None
 
     def refresh(self) -> None:
         """Look whether the store has changed; for a thread that does so every second, so that `find` never has to.
@@ -180,7 +188,8 @@ class KeyRing:
         with self._lock:
             version = self._store.version()
             if version != self._version:
-                self._keys = {key.id: (key, bytes.fromhex(digest)) for key, digest in self._store.all()}
+                found = self._store.all()
+                self._keys = {key.id: (key, bytes.fromhex(digest)) for key, digest in found if key.kind == self._kind}
                 self._version = version
             self._asked = self._known = self._ticks()
 

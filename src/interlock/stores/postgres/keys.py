@@ -15,6 +15,7 @@ CREATE TABLE interlock_keys (
     id text NOT NULL UNIQUE,
     kind text NOT NULL,
     name text NOT NULL,
+    principal text NOT NULL,
     tenant text NOT NULL,
     made double precision NOT NULL,
     expires double precision,
@@ -25,7 +26,7 @@ CREATE TABLE interlock_keys_version (version bigint NOT NULL);
 INSERT INTO interlock_keys_version VALUES (0);
 """,
 )
-_COLUMNS = "id, kind, name, tenant, made, expires, revoked, digest"
+_COLUMNS = "id, kind, name, principal, tenant, made, expires, revoked, digest"
 
 
 class PostgresKeys:
@@ -49,9 +50,9 @@ class PostgresKeys:
         with self._database.transaction() as db:
             _grow(db)
             made = db.execute(
-                f"INSERT INTO interlock_keys ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608 - a constant
+                f"INSERT INTO interlock_keys ({_COLUMNS}) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) "  # noqa: S608 - a constant
                 "ON CONFLICT DO NOTHING RETURNING number",
-                (key.id, key.kind, key.name, key.tenant, key.made, key.expires, key.revoked, digest),
+                (key.id, key.kind, key.name, key.principal, key.tenant, key.made, key.expires, key.revoked, digest),
             )
             if made.fetchone() is None:
                 raise StoreError(f"the key `{key.id}` is there already")
@@ -96,5 +97,14 @@ def _grow(db: Connection) -> None:
 
 
 def _key(row: tuple[Any, ...]) -> Key:
-    ref, kind, name, tenant, made, expires, revoked, _ = row
-    return Key(id=ref, kind=kind, name=name, tenant=tenant, made=made, expires=expires, revoked=revoked)
+    ref, kind, name, principal, tenant, made, expires, revoked, _ = row
+    return Key(
+        id=ref,
+        kind=kind,
+        name=name,
+        principal=principal,
+        tenant=tenant,
+        made=made,
+        expires=expires,
+        revoked=revoked,
+    )

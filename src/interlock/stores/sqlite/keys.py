@@ -16,6 +16,7 @@ CREATE TABLE keys (
     id TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
     name TEXT NOT NULL,
+    principal TEXT NOT NULL,
     tenant TEXT NOT NULL,
     made REAL NOT NULL,
     expires REAL,
@@ -26,7 +27,7 @@ CREATE TABLE keys_version (version INTEGER NOT NULL) STRICT;
 INSERT INTO keys_version VALUES (0);
 """,
 )
-_COLUMNS = "id, kind, name, tenant, made, expires, revoked, digest"
+_COLUMNS = "id, kind, name, principal, tenant, made, expires, revoked, digest"
 
 
 class SqliteKeys:
@@ -47,11 +48,21 @@ class SqliteKeys:
         Raises:
             StoreError: its id is taken, or the store is away.
         """
-        values = (key.id, key.kind, key.name, key.tenant, key.made, key.expires, int(key.revoked), digest)
+        values = (
+            key.id,
+            key.kind,
+            key.name,
+            key.principal,
+            key.tenant,
+            key.made,
+            key.expires,
+            int(key.revoked),
+            digest,
+        )
         with self._database.transaction() as db:
             if db.execute("SELECT 1 FROM keys WHERE id = ?", (key.id,)).fetchone():
                 raise StoreError(f"the key `{key.id}` is there already")
-            db.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - a constant
+            db.execute(f"INSERT INTO keys ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)", values)  # noqa: S608 - a constant
             _grow(db)
 
     def all(self) -> tuple[tuple[Key, str], ...]:
@@ -86,5 +97,14 @@ def _grow(db: sqlite3.Connection) -> None:
 
 
 def _key(row: tuple[Any, ...]) -> Key:
-    ref, kind, name, tenant, made, expires, revoked, _ = row
-    return Key(id=ref, kind=kind, name=name, tenant=tenant, made=made, expires=expires, revoked=bool(revoked))
+    ref, kind, name, principal, tenant, made, expires, revoked, _ = row
+    return Key(
+        id=ref,
+        kind=kind,
+        name=name,
+        principal=principal,
+        tenant=tenant,
+        made=made,
+        expires=expires,
+        revoked=bool(revoked),
+    )
