@@ -36,7 +36,7 @@ _BLOCK = frozenset(
     "html li main nav ol option p pre section table td th title tr ul".split()
 )
 _DECLARATION = re.compile(r"([a-z-]{1,40})\s{0,8}:\s{0,8}([^;{}]{0,400})")
-_RULE = re.compile(r"([^{}]{1,400})\{([^{}]{0,4000})\}")
+_RULE = re.compile(r"(?<![^{}])([^{}]++)\{([^{}]*+)\}")
 _SELECTOR = re.compile(r"([a-z][a-z0-9]*)?([.#][\w-]+)?")
 _NUMBER = re.compile(r"(-?\d{0,6}\.?\d{1,6})\s*(px|pt|em|rem|%|vw|vh|in|cm|)")
 _RGB = re.compile(r"rgba?\(\s*(\d{1,3})[\s,]+(\d{1,3})[\s,]+(\d{1,3})(?:[\s,/]+([\d.]{1,6})%?)?\s*\)")
@@ -239,7 +239,7 @@ def _sheet(text: str) -> dict[str, dict[str, str]]:
     for rule in _RULE.finditer(re.sub(r"/\*[^*]*+(?:\*(?!/)[^*]*+)*+\*/", "", text)):
         if text[: rule.start()].endswith("{"):
             continue  # for some media only
-        for selector in rule[1].split(","):
+        for selector in rule[1][:400].split(","):
             if (name := selector.strip().lower()) and _SELECTOR.fullmatch(name):
                 rules.setdefault(name, {}).update(declarations(rule[2]))
     return rules

@@ -42,7 +42,7 @@ _REFERENCE = re.compile(
     re.MULTILINE,
 )
 _TITLE = re.compile(r"\]\([^()\s]{0,500}[ \t]{1,8}[\"'(]([^\n\"]{8,1000})[\"')]\)")
-_IMAGE = re.compile(r"!\[([^\]\n]{24,1000})\]")
+_IMAGE = re.compile(r"!\[([^\]\[\n]{24,1000})\]")
 _PROSE = 4  # words that make a comment a text
 _STROKES = str.maketrans("øØđĐłŁħĦŧŦıßæœðƀɓƙƭƴȼɨʉ", "oOdDlLhHtTisaodbbktyciu")
 
