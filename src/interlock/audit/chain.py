@@ -170,7 +170,7 @@ def verify(records: Iterable[Row], *, start: Head = EMPTY, known: Head | None = 
     return Verified(walk.head)
 
 
-def pages(records: Iterable[Row], size: int = 1000) -> Iterator[list[Row]]:
+def pages(records: Iterable[Row], size: int = 500) -> Iterator[list[Row]]:
     """`records` in lists of `size`."""
     rest = iter(records)
     while page := list(islice(rest, size)):

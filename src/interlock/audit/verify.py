@@ -23,7 +23,7 @@ from interlock.audit.errors import AuditError
 from interlock.audit.export import read
 from interlock.audit.record import Head, Row
 
-PAGE = 4096  # records at a time
+PAGE = 500  # records at a time
 
 
 def examine(

@@ -20,7 +20,7 @@ from interlock.audit.record import EMPTY, Head, Record
 from interlock.audit.verify import examine
 from interlock.stores.errors import StoreError
 
-PAGE = 1000  # records fetched at a time
+PAGE = 250  # records fetched at a time; with more of them the collector of garbage costs more than the queries
 COLUMNS = "stream, seq, at, kind, run, body, commitment, previous, digest, salt, personal, erased"
 
 

@@ -1,0 +1,1 @@
+"""What the audit costs: appending, waiting for the disk, verifying, opening after a kill, room."""
