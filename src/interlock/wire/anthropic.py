@@ -28,7 +28,7 @@ from interlock.wire.machine import (
     tool_call,
     untouched,
 )
-from interlock.wire.reader import Known, Reader, hosts, passes, read_object
+from interlock.wire.reader import Known, Reader, hosts, only, passes, read_object
 from interlock.wire.sse import Frame
 from interlock.wire.steps import Channel, Kind, Machine, Step, Texts
 from interlock.wire.strict import dumps, loads
@@ -356,7 +356,7 @@ class _Anthropic(Base):
             if not (hosts(self._allowed, ran) if ran else kind in self._allowed.fields):
                 raise ShapeError(f"the answer has a block `{str(kind)[:80]}`, which is not mediated")
             return block
-        if name := passes(known, block, self._allowed):
+        if name := only(known, block) if kind == "tool_use" else passes(known, block, self._allowed):
             raise ShapeError(f"a block has a field `{name[:80]}`, which is not mediated")
         if not _direct(block):
             raise ShapeError("a tool call comes from a program at the provider, which is not mediated")

@@ -28,7 +28,7 @@ from interlock.wire.machine import (
     tool_call,
     untouched,
 )
-from interlock.wire.reader import Known, Reader, passes, read_object
+from interlock.wire.reader import Known, Reader, only, passes, read_object
 from interlock.wire.sse import Frame
 from interlock.wire.steps import Channel, Kind, Machine, Step, Texts
 from interlock.wire.strict import dumps, loads
@@ -248,7 +248,6 @@ SPOKEN: tuple[tuple[str, Kind], ...] = (
     ("refusal", "refusal"),
 )
 HEAD = ("id", "object", "created", "model")  # the same in every chunk of an answer
-NOTHING = Allowed()
 WHOLE_REASONS = frozenset({"tool_calls", "stop", "function_call"})  # after any other the last call may be half one
 
 
@@ -468,7 +467,7 @@ def _extend(choice: _Choice, entries: object) -> bool:
 
 def _piece(call: _Call, entry: dict[str, Any]) -> bool:
     """Take one piece of `call`."""
-    if name := passes(CALL, entry, NOTHING):
+    if name := only(CALL, entry):
         raise ShapeError(f"a tool call has a field `{name[:80]}`, which is not known")
     function, custom = entry.get("function"), entry.get("custom")
     kind = entry.get("type") or ("custom" if custom else call.kind or "function")
@@ -485,7 +484,7 @@ def _piece(call: _Call, entry: dict[str, Any]) -> bool:
 def _inner(call: _Call, inner: object, written: str) -> bool:
     if not isinstance(inner, dict):
         raise ShapeError("a tool call is no object")
-    if name := passes(CALLED_CUSTOM if written == "input" else CALLED, inner, NOTHING):
+    if name := only(CALLED_CUSTOM if written == "input" else CALLED, inner):
         raise ShapeError(f"a tool call has a field `{name[:80]}`, which is not known")
     text = inner.get(written)
     if text is not None and not isinstance(text, str):

@@ -30,7 +30,7 @@ from interlock.wire.machine import (
     untouched,
 )
 from interlock.wire.openai_chat import error
-from interlock.wire.reader import Known, Reader, hosts, passes, read_object
+from interlock.wire.reader import Known, Reader, hosts, only, passes, read_object
 from interlock.wire.sse import Frame
 from interlock.wire.steps import Channel, Kind, Machine, Step, Texts
 from interlock.wire.strict import dumps, loads
@@ -57,6 +57,7 @@ TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal", "rea
 OPAQUE_PARTS = {"input_image": "image", "input_file": "file", "input_audio": "audio", "computer_screenshot": "image"}
 CALL = Known(
     "type id call_id name arguments input status caller action actions operation pending_safety_checks environment"
+    " max_output_length created_by"
 )
 OUTPUT = Known("type id call_id output status caller name acknowledged_safety_checks max_output_length")
 FUNCTION = Known("type name description parameters strict allowed_callers defer_loading output_schema")
@@ -424,7 +425,7 @@ class _Responses(Base):
             if not (hosts(self._allowed, ran) if ran else kind in self._allowed.fields | self._allowed.state):
                 raise ShapeError(f"the answer has an item `{kind[:80]}`, which is not mediated")
             return item
-        if name := passes(known, item, self._allowed):
+        if name := only(known, item) if kind in CALLS else passes(known, item, self._allowed):
             raise ShapeError(f"an item of the answer has a field `{name[:80]}`, which is not mediated")
         return item
 

@@ -35,7 +35,7 @@ MAX_WORD = 256  # characters of a text in an unknown field
 SUSPECT = re.compile(
     r"tool|func|call|plugin|mcp|agent|search|brows|web|server|connector|retriev|ground|code|exec|shell|computer|contain"
     r"|skill|memor|session|thread|convers|histor|previous|prior|prompt|messag|input|instruct|system|document|file|context"
-    r"|content|text|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ"
+    r"|content|text|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ|argum|param"
 )
 
 
@@ -90,6 +90,11 @@ def passes(known: Known, value: Mapping[str, Any], allowed: Allowed) -> str:
         if known.disguised(name) or not (name in allowed.fields or harmless(name, value[name])):
             return name
     return ""
+
+
+def only(known: Known, value: Mapping[str, Any]) -> str:
+    """The first field of a call that is not known and says anything: here a single word changes what is meant."""
+    return next((name for name in known.unknown(value) if value[name] is not None), "")
 
 
 def read_object(body: bytes) -> dict[str, Any]:

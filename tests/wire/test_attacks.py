@@ -1,0 +1,145 @@
+"""Where a call can hide: what names it never reaches a client who is refused everything, whatever the split."""
+
+from __future__ import annotations
+
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from interlock.wire.anthropic import ANTHROPIC
+from interlock.wire.format import Format
+from interlock.wire.openai_chat import CHAT
+from interlock.wire.openai_responses import RESPONSES
+from tests.wire.driver import Seen, drive, no, opened, yes
+
+Case = dict[str, Any]
+TABLE = tomllib.loads((Path(__file__).parents[1] / "corpora" / "wire.toml").read_text())
+FORMATS = {"chat": CHAT, "anthropic": ANTHROPIC, "responses": RESPONSES}
+CASES = [(name, case) for name, cases in TABLE.items() for case in cases]
+IDS = [f"{name}-{case['id']}" for name, case in CASES]
+
+
+def named(data: str) -> str:
+    kind = data[data.index('"type":"') + 8 :].partition('"')[0]
+    return f"event: {kind}\ndata: {data}\n\n"
+
+
+def unescaped(raw: str) -> str:
+    for escape, character in (("\\n", "\n"), ("\\r", "\r"), ("\\uFEFF", "\ufeff"), ("\\u2028", "\u2028")):
+        raw = raw.replace(escape, character)
+    return raw
+
+
+def completed(name: str, frames: list[str]) -> list[str]:
+    """`frames`, with what has begun in them ended, so that nothing is refused for being half."""
+    values = [value for value in map(json.loads, frames) if "index" in value or "output_index" in value]
+    if name == "anthropic":
+        begun = [v["index"] for v in values if v["type"] == "content_block_start"]
+        ended = [v["index"] for v in values if v["type"] == "content_block_stop"]
+        more = [{"type": "content_block_stop", "index": at} for at in begun[len(ended) :]]
+    else:
+        ended = [v["output_index"] for v in values if v["type"] == "response.output_item.done"]
+        more = [
+            {"type": "response.output_item.done", "output_index": v["output_index"], "item": v["item"]}
+            for v in values
+            if v["type"] == "response.output_item.added" and v["output_index"] not in ended
+        ]
+    return [*frames, *(json.dumps(event, separators=(",", ":")) for event in more)]
+
+
+def stream(name: str, case: Case) -> bytes:
+    frames = case.get("frames", [])
+    if name != "chat":
+        frames = frames if case.get("half") else completed(name, frames)
+    raw = unescaped(case.get("raw", ""))
+    match name:
+        case "chat" if raw:
+            return raw.encode()
+        case "chat":
+            deltas = case.get("deltas", ())
+            head = '{"id":"c","object":"chat.completion.chunk","created":1,"model":"m","choices":[{"index":0,"delta":'
+            finish = f'{head}{{}},"finish_reason":"{case.get("finish", "tool_calls")}"}}]}}'
+            chunks = [f'{head}{delta},"finish_reason":null}}]}}' for delta in deltas]
+            frames = [*chunks, finish] if deltas else [*frames, finish]
+            return "".join(f"data: {data}\n\n" for data in [*frames, "[DONE]"]).encode()
+        case "anthropic":
+            start = (
+                '{"type":"message_start","message":{"id":"m","type":"message","role":"assistant","model":"m",'
+                f'"content":{case.get("start", "[]")},"usage":{{"input_tokens":1,"output_tokens":1}}}}}}'
+            )
+            delta = {"stop_reason": case.get("stop", "tool_use")}
+            ends: list[Case] = [{"type": "message_delta", "delta": delta, "usage": {"output_tokens": 2}}]
+            ends += [{"type": "message_stop"}]
+        case _:
+            kind = case.get("end", "response.completed")
+            start = f'{{"type":"response.created","response":{{"id":"r","output":{case.get("created", "[]")}}}}}'
+            output = [json.loads(item) for item in case.get("output", ())]
+            ends = [{"type": kind, "response": {"id": "r", "status": kind[9:], "output": output}}]
+    last = [json.dumps(end, separators=(",", ":")) for end in ends]
+    events = map(named, [*frames, *last, *case.get("after", ())])
+    return (named(start) + raw + "".join(events)).encode()
+
+
+def check(case: Case, seen: Seen) -> None:
+    plain = seen.out.decode().replace("\\u0065", "e").replace("\\u0061", "a")
+    assert "evil" not in plain, "the client got the call"
+    match case["expect"]:
+        case "judge":
+            assert any(
+                call.name in {"evil", "", "shell", "local_shell", "apply_patch", "computer"} for call in seen.calls
+            )
+            assert not seen.problem
+        case "refuse":
+            assert seen.problem
+        case "drop":
+            assert not seen.problem
+            assert not seen.calls
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=IDS)
+def test_a_hidden_call_never_gets_out(name: str, case: Case) -> None:
+    fmt, raw = FORMATS[name], stream(name, case)
+    check(case, drive(opened(fmt), [raw], no))
+    check(case, drive(opened(fmt), [raw], no, late=True))
+    check(case, drive(opened(fmt), [raw[at : at + 1] for at in range(len(raw))], no))
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=IDS)
+def test_what_is_permitted_is_what_was_judged(name: str, case: Case) -> None:
+    """With everything permitted, an independent reader finds in the client's stream the judged calls and no others."""
+    seen = drive(opened(FORMATS[name]), [stream(name, case)], yes)
+    judged = [call.name for call in seen.calls if call.arguments is not None]
+    assert read_calls(FORMATS[name], seen) == (judged if case["expect"] == "judge" else [])
+
+
+def read_calls(fmt: Format, seen: Seen) -> list[str]:
+    names: dict[int, str] = {}
+    for data in seen.data:
+        for choice in data.get("choices", ()):
+            delta = choice["delta"]
+            for call in delta.get("tool_calls") or ():
+                inner = call.get("function") or call.get("custom") or {}
+                names[call["index"]] = names.get(call["index"], "") + (inner.get("name") or "")
+            if delta.get("function_call"):
+                names[0] = delta["function_call"]["name"]
+        block = data.get("content_block") or {}
+        if block.get("type") == "tool_use":
+            names[data["index"]] = block["name"]
+        if data.get("type") == "response.output_item.done" and "call_id" in data["item"]:
+            item = data["item"]
+            names[data["output_index"]] = item.get("name") or item["type"].removesuffix("_call")
+    return [names[at] for at in sorted(names)]
+
+
+@pytest.mark.parametrize(("name", "case"), CASES, ids=IDS)
+def test_the_client_gets_a_stream_of_its_dialect(name: str, case: Case) -> None:
+    seen = drive(opened(FORMATS[name]), [stream(name, case)], no)
+    for block in seen.out.decode().split("\n\n"):
+        lines = block.split("\n")
+        assert all(line.startswith(("data: ", "data:", "event: ", ":")) for line in lines if line)
+        for line in lines:
+            if line.startswith("data:") and line[5:].strip() != "[DONE]":
+                json.loads(line[5:])
