@@ -15,6 +15,7 @@ from interlock.config import Settings
 from interlock.gateway import Serving, serving
 from interlock.gateway.build import Parts
 from interlock.gateway.stores import Stores
+from interlock.monitor.approvals import DenyAll
 from interlock.stores.memory.approvals import MemoryApprovals
 from interlock.stores.memory.audit import MemoryAudit
 from interlock.stores.memory.runs import MemoryRuns
@@ -110,7 +111,8 @@ def world(
 ) -> Iterator[World]:
     audit, book = MemoryAudit(), MemoryApprovals()
     stores = Stores(audit=audit, runs=MemoryRuns(), approvals=book, keys=Keys(), threaded=False)
-    given: dict[str, Any] = {"stores": stores, "secrets": _secret} | dict(parts or {})
+    # Nobody is asked, unless a test is about that: `parts={"approvals": None}` asks whoever answers in `World.book`.
+    given: dict[str, Any] = {"stores": stores, "secrets": _secret, "approvals": DenyAll()} | dict(parts or {})
     said = manifest(openai, anthropic, **gateway) | dict(change or {})
     with serving(said, Parts(**given), Settings(**({"log": "off"} | dict(settings or {})))) as running:
         yield World(running, audit, book)
