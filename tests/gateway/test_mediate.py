@@ -79,7 +79,7 @@ def test_of_parallel_calls_the_permitted_ones_pass(client: Make) -> None:
 
 
 def test_arguments_that_are_not_valid_are_answered_as_such(client: Make) -> None:
-    with scripted(Use("find_order", {"number": 1042}), "Sorry.") as (model, w):
+    with scripted(Use("find_order", {"number": 1042}), "Sorry.") as (_, w):
         turn = client(w.url).ask("Where is order 1042?")
         assert (turn.text, turn.calls) == ("Sorry.", [])
         assert w.decisions() == [("find_order", "forbidden")]

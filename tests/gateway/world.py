@@ -22,6 +22,7 @@ from interlock.stores.memory.runs import MemoryRuns
 
 KEY = "il-test-key-0123456789abcdef"
 OTHER_KEY = "il-test-key-of-somebody-else"
+APPROVER = "il-approver-token-0123456789"
 PROVIDER_KEY = "sk-provider-8fJq2LmX0aZr7TyU"
 
 TOOLS: dict[str, Any] = {
@@ -65,7 +66,7 @@ def manifest(openai: str, anthropic: str = "", **gateway: object) -> dict[str, A
 @dataclass(frozen=True)
 class Entry:
     id: str
-    agent: str
+    name: str
     principal: str
 
 
@@ -110,7 +111,14 @@ def world(
     **gateway: object,
 ) -> Iterator[World]:
     audit, book = MemoryAudit(), MemoryApprovals()
-    stores = Stores(audit=audit, runs=MemoryRuns(), approvals=book, keys=Keys(), threaded=False)
+    stores = Stores(
+        audit=audit,
+        runs=MemoryRuns(),
+        approvals=book,
+        keys=Keys(),
+        approvers=Keys({APPROVER: Entry("a1", "ana@example.com", "")}),
+        threaded=False,
+    )
     # Nobody is asked, unless a test is about that: `parts={"approvals": None}` asks whoever answers in `World.book`.
     given: dict[str, Any] = {"stores": stores, "secrets": _secret, "approvals": DenyAll()} | dict(parts or {})
     said = manifest(openai, anthropic, **gateway) | dict(change or {})

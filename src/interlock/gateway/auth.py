@@ -41,8 +41,8 @@ class KeyEntry(Protocol):
         ...
 
     @property
-    def agent(self) -> str:
-        """Through which agent of the manifest it acts."""
+    def name(self) -> str:
+        """Whose it is: the agent's, or the approver's."""
         ...
 
     @property
@@ -263,13 +263,14 @@ class Doorkeeper:
             entry = self._keys.find(key)
         except Exception:  # noqa: BLE001 - a port: nobody is let in
             raise Refusal(503, "keys_unavailable", "keys cannot be checked now; try again", retry_after=5) from None
-        if entry is None or entry.agent not in self._agents:
+        if entry is None or entry.name not in self._agents:
             raise _unknown()
         if claim:
             if self._users is None:
                 raise _unproven()
             principal, me = await self._users.read(claim, session())
-            return Subject(key=entry.id, agent=entry.agent, principal=principal, me=me)
+            return Subject(key=entry.id, agent=entry.name, principal=principal, me=me)
         if self._users is not None and self._required:
             raise _unproven()
-        return Subject(key=entry.id, agent=entry.agent, principal=entry.principal)
+        # A key without a principal acts for the workload itself.
+        return Subject(key=entry.id, agent=entry.name, principal=entry.principal or entry.name)

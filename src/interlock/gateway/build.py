@@ -12,19 +12,22 @@ import os
 import secrets as randomness
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeVar
 
 import yaml
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from interlock.adapters.functions import Tool
+from interlock.approvals.api import ApprovalsApi
+from interlock.approvals.approvers import approvers_of
+from interlock.approvals.desk import Desk
 from interlock.approvals.stored import Limits, StoredApprovals
+from interlock.approvals.webhook import Webhook
 from interlock.assemble import Opened, Secrets, assemble, not_redacted
 from interlock.config import Settings
 from interlock.gateway.app import Gateway, token_is
+from interlock.gateway.approvals import Approvals
 from interlock.gateway.auth import Doorkeeper, Users
 from interlock.gateway.errors import GatewayError
 from interlock.gateway.history import Marks
@@ -36,14 +39,18 @@ from interlock.gateway.upstream import Client, Routes, upstreams
 from interlock.kernel.call import Json
 from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, Planner, Redactor
 from interlock.policy.load import policy_from
+from interlock.policy.part_approvals import ApprovalsPart
 from interlock.policy.part_gateway import GatewayPart
 from interlock.policy.policy import Entry, Policy
 from interlock.secrets.matcher import SecretRedactor
 from interlock.stores.grouped import GroupedAudit
 from interlock.tools.kind import Capability, Config, Context, Operation, Proof
 from interlock.tools.kinds import KINDS
+from interlock.wire.anthropic import ANTHROPIC
 from interlock.wire.events import Allowed
 from interlock.wire.format import Format
+from interlock.wire.openai_chat import CHAT
+from interlock.wire.openai_responses import RESPONSES
 from interlock.wire.steps import Texts
 
 LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
@@ -61,22 +68,21 @@ class Parts:
     texts: Callable[[], Texts] | None = None  # makes the guard on an answer's texts
 
 
-def formats() -> dict[str, Format]:
-    """The wire formats by their short names."""
-    wire = {
-        "chat": ("openai_chat", "CHAT"),
-        "responses": ("openai_responses", "RESPONSES"),
-        "anthropic": ("anthropic", "ANTHROPIC"),
-    }
-    return {
-        name: getattr(import_module(f"interlock.wire.{module}"), value)
-        for name, (module, value) in wire.items()
-        if find_spec(f"interlock.wire.{module}")
-    }
+FORMATS: Mapping[str, Format] = {"chat": CHAT, "responses": RESPONSES, "anthropic": ANTHROPIC}
 
 
-def load(manifest: str | Mapping[str, object]) -> tuple[Policy, GatewayPart, str]:
-    """The policy and the gateway's section of a manifest, and the folder in which its paths begin.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """What a manifest says: the policy, the gateway's section, who approves; `folder` is where its paths begin."""
+
+    policy: Policy
+    gateway: GatewayPart
+    approvals: ApprovalsPart
+    folder: str
+
+
+def load(manifest: str | Mapping[str, object]) -> Told:
+    """What `manifest` says.
 
     Raises:
         GatewayError: it has no section `gateway`, or one that says what cannot be.
@@ -94,13 +100,21 @@ def load(manifest: str | Mapping[str, object]) -> tuple[Policy, GatewayPart, str
     if section is None:
         hint = "name the providers under `gateway.upstreams`: docs/gateway.md"
         raise GatewayError("the manifest has no section `gateway`", hint=hint)
+    approvals = _part(ApprovalsPart, "approvals", data.pop("approvals", {}))
+    gateway = _part(GatewayPart, "gateway", section)
+    return Told(policy=policy_from(data, folder, kinds=KINDS), gateway=gateway, approvals=approvals, folder=folder)
+
+
+P = TypeVar("P", bound=BaseModel)
+
+
+def _part(model: type[P], name: str, value: object) -> P:
     try:
-        part = GatewayPart.model_validate(section)
+        return model.model_validate(value)
     except ValidationError as error:
         first = error.errors()[0]
-        where = ".".join(map(str, ("gateway", *first["loc"])))
+        where = ".".join(map(str, (name, *first["loc"])))
         raise GatewayError(f"`{where}`: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
-    return policy_from(data, folder, kinds=KINDS), part, folder
 
 
 def build(
@@ -113,12 +127,14 @@ def build(
         InterlockError: a part of it cannot be had here.
     """
     parts = parts or Parts()
-    policy, section, folder = load(manifest)
+    told = load(manifest)
+    section, hook = told.gateway, told.approvals.webhook
     opened = Opened()
     handles = [u.key for u in section.upstreams.values()] + [section.users.secret if section.users else None]
-    wanted = [h for h in (*handles, settings.store, settings.operator_token) if h and h.startswith("secret://")]
+    handles += [told.approvals.seal, hook.secret if hook else None, settings.store, settings.operator_token]
+    wanted = [handle for handle in handles if handle and handle.startswith("secret://")]
     own = Entry(name="gateway", kind="gateway", config={"secrets": wanted}, tools=())
-    opened.open([*policy.entries, own], {**KINDS, "gateway": _Providers()}, parts.secrets, folder)
+    opened.open([*told.policy.entries, own], {**KINDS, "gateway": _Providers()}, parts.secrets, told.folder)
 
     def reveal(handle: str) -> str:
         if opened.vault is None:
@@ -128,9 +144,10 @@ def build(
 
     try:
         where = reveal(settings.store) if settings.store.startswith("secret://") else settings.store
-        kept = parts.stores or stores(where, folder, worker=worker)
+        seal = reveal(told.approvals.seal).encode() if told.approvals.seal else b""
+        kept = parts.stores or stores(where, told.folder, worker=worker, seal=seal)
         try:
-            return _gateway(settings, policy, section, folder, opened, reveal, parts, kept)
+            return _gateway(settings, told, opened, reveal, parts, kept)
         except BaseException:
             kept.shut()
             raise
@@ -141,25 +158,33 @@ def build(
 
 def _gateway(
     settings: Settings,
-    policy: Policy,
-    section: GatewayPart,
-    folder: str,
+    told: Told,
     opened: Opened,
     reveal: Callable[[str], str],
     parts: Parts,
     kept: Stores,
 ) -> Gateway:
+    policy, section, folder = told.policy, told.gateway, told.folder
     scoped = {name for entry in policy.entries for name in entry.tools}
     functions = {
         name: Tool.from_schema(name, spec.description, spec.schema, _elsewhere)
         for name, spec in policy.tools.items()
         if name not in scoped and name not in policy.pending
     }
+    redact = opened.redact(parts.redact)
+    given = told.approvals
+    hook = None
+    if given.webhook is not None:
+        hook = Webhook(given.webhook.url, reveal(given.webhook.secret).encode(), redact=redact)
+    # How long a request waits is the gateway's to say: see `Settings`.
+    longest = max(settings.approval_wait, settings.approval_wait_streamed)
     approvals = parts.approvals or StoredApprovals(
         kept.approvals,
         policy=policy.digest,
-        redact=opened.redact(parts.redact),
-        limits=Limits(wait=settings.approval_wait_streamed),
+        redact=redact,
+        approvers=approvers_of(given),
+        limits=Limits(wait=longest, life=given.expires, most=given.most, most_per_run=given.most_per_run),
+        posted=hook,
     )
     monitor = assemble(
         policy,
@@ -173,7 +198,6 @@ def _gateway(
         runs=kept.runs,
     )
     providers = upstreams(section)
-    known = formats()
     service = Service(
         settings=settings,
         monitor=monitor,
@@ -214,7 +238,7 @@ def _gateway(
                 "users": "signed claims" if users else "the key's own principal",
                 "hosted_tools_allowed": sorted(section.hosted_tools),
                 "server_history_allowed": section.server_history,
-                "formats": sorted(known),
+                "formats": sorted(FORMATS),
                 "tools_without_schema": sorted(policy.pending),
                 "process": os.getpid(),
             }
@@ -225,11 +249,14 @@ def _gateway(
         doorkeeper=Doorkeeper(
             kept.keys, verifying, required=users is not None and users.required, agents=policy.agents
         ),
-        formats=known,
+        formats=FORMATS,
         operator=operator,
         posture=posture,
+        approvals=Approvals(
+            ApprovalsApi(Desk(kept.approvals, redact=redact)), kept.approvers, seconds=settings.body_timeout
+        ),
         tracer=tracer(),
-        on_close=(kept.shut, opened.close),
+        on_close=(*([hook.close] if hook else []), kept.shut, opened.close),
     )
 
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import socket
 
-from interlock.gateway.stores import Stores, keys
+from interlock.approvals.entry import Seal
+from interlock.gateway.stores import Stores
 from interlock.stores.grouped import GroupedAudit
+from interlock.stores.key import KeyRing
 from interlock.stores.postgres.approvals import PostgresApprovals
 from interlock.stores.postgres.audit import PostgresAudit
 from interlock.stores.postgres.database import PostgresDatabase
+from interlock.stores.postgres.keys import PostgresKeys
 from interlock.stores.postgres.runs import PostgresRuns
 
 
-def stores(dsn: str, *, worker: int) -> Stores:
+def stores(dsn: str, *, worker: int, seal: Seal) -> Stores:
     """The stores in the database `dsn`.
 
     Raises:
@@ -20,11 +23,13 @@ def stores(dsn: str, *, worker: int) -> Stores:
     """
     database = PostgresDatabase(dsn)
     audit = GroupedAudit(PostgresAudit(database, stream=f"{socket.gethostname()}-{worker}"))
+    keys = PostgresKeys(database)
     return Stores(
         audit=audit,
         runs=PostgresRuns(database),
-        approvals=PostgresApprovals(database),
-        keys=keys("postgres", "PostgresKeys", database),
+        approvals=PostgresApprovals(database, seal=seal),
+        keys=KeyRing(keys, kind="agent"),
+        approvers=KeyRing(keys, kind="approver"),
         threaded=True,
         close=(audit.close, database.close),
     )

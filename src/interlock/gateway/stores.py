@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from importlib import import_module
 from pathlib import Path
 
+from interlock.approvals.entry import Seal
 from interlock.approvals.stored import ApprovalStore
 from interlock.gateway.auth import Keys
 from interlock.gateway.errors import GatewayError
 from interlock.monitor.ports import AuditPort, RunStore
 from interlock.stores.grouped import GroupedAudit
-from interlock.stores.key import KeyRing, KeyStore
+from interlock.stores.key import KeyRing
 from interlock.stores.memory.approvals import MemoryApprovals
 from interlock.stores.memory.audit import MemoryAudit
+from interlock.stores.memory.keys import MemoryKeys
 from interlock.stores.memory.runs import MemoryRuns
+from interlock.stores.place import FILE
 from interlock.stores.sqlite.approvals import SqliteApprovals
 from interlock.stores.sqlite.audit import SqliteAudit
 from interlock.stores.sqlite.database import SqliteDatabase
+from interlock.stores.sqlite.keys import SqliteKeys
 from interlock.stores.sqlite.runs import SqliteRuns
 
 FOLDER = ".interlock"
@@ -35,7 +38,8 @@ class Stores:
     audit: AuditPort
     runs: RunStore
     approvals: ApprovalStore
-    keys: Keys
+    keys: Keys  # of agents
+    approvers: Keys  # of humans who approve
     threaded: bool  # they are on another machine
     close: tuple[Callable[[], object], ...] = ()
 
@@ -45,8 +49,8 @@ class Stores:
             close()
 
 
-def stores(where: str, folder: str, *, worker: int) -> Stores:
-    """The stores at `where`; files lie in `folder`.
+def stores(where: str, folder: str, *, worker: int, seal: bytes = b"") -> Stores:
+    """The stores at `where`; files lie in `folder`. Approvals bear the `seal`.
 
     Raises:
         GatewayError: it names no engine that there is.
@@ -57,51 +61,47 @@ def stores(where: str, folder: str, *, worker: int) -> Stores:
         case "memory":
             return _memory()
         case "sqlite" | "":
-            return _sqlite(Path(rest) if rest else Path(folder) / FOLDER, worker)
+            return _sqlite(Path(rest) if rest else Path(folder) / FOLDER, worker, Seal(seal))
         case "postgres" | "postgresql":
-            return _postgres(where, worker)
+            return _postgres(where, worker, Seal(seal))
         case _:
             raise GatewayError("`INTERLOCK_STORE` must be `sqlite:FOLDER`, `memory:` or `postgresql://…`")
 
 
 def _memory() -> Stores:
+    keys = MemoryKeys()
     return Stores(
         audit=MemoryAudit(),
         runs=MemoryRuns(),
         approvals=MemoryApprovals(),
-        keys=keys("memory", "MemoryKeys"),
+        keys=KeyRing(keys, kind="agent"),
+        approvers=KeyRing(keys, kind="approver"),
         threaded=False,
     )
 
 
-def _sqlite(folder: Path, worker: int) -> Stores:
+def _sqlite(folder: Path, worker: int, seal: Seal) -> Stores:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-    state, lasting = (
-        SqliteDatabase(folder / "state.sqlite", durable=False),
-        SqliteDatabase(folder / "state.sqlite", durable=True),
-    )
+    # What is used up must stay used up when the power fails; what was folded is folded again.
+    lasting, quick = SqliteDatabase(folder / FILE, durable=True), SqliteDatabase(folder / FILE, durable=False)
     audit = GroupedAudit(SqliteAudit(folder / "audit.sqlite", stream=f"worker-{worker}" if worker else ""))
+    keys = SqliteKeys(lasting)
     return Stores(
         audit=audit,
-        runs=SqliteRuns(state),
-        approvals=SqliteApprovals(lasting),
-        keys=keys("sqlite", "SqliteKeys", lasting),
+        runs=SqliteRuns(quick),
+        approvals=SqliteApprovals(lasting, seal=seal),
+        keys=KeyRing(keys, kind="agent"),
+        approvers=KeyRing(keys, kind="approver"),
         threaded=False,
-        close=(audit.close, state.close, lasting.close),
+        close=(audit.close, quick.close, lasting.close),
     )
 
 
-def _postgres(dsn: str, worker: int) -> Stores:
+def _postgres(dsn: str, worker: int, seal: Seal) -> Stores:
     try:
         from interlock.gateway import scaled  # noqa: PLC0415 - the extra
     except ModuleNotFoundError as error:
         if error.name and error.name.startswith("psycopg"):
             raise GatewayError("`INTERLOCK_STORE` names PostgreSQL; install `interlock[postgres]`") from None
         raise
-    return scaled.stores(dsn, worker=worker)
-
-
-def keys(engine: str, name: str, *database: object) -> Keys:
-    """Agents' keys, looked up in a copy that is a second old at most."""
-    made: KeyStore = getattr(import_module(f"interlock.stores.{engine}.keys"), name)(*database)
-    return KeyRing(made, kind="agent")
+    return scaled.stores(dsn, worker=worker, seal=seal)
