@@ -524,7 +524,7 @@ class ChatStream(_Chat, Streamed):
 
     def _frame(self, frame: Frame, data: bytes) -> None:
         if data == b"[DONE]":
-            self._over(b"data: [DONE]\n\n")
+            self._over(frame.raw if frame.plain and not frame.event else b"data: [DONE]\n\n")
             return
         value = loads(data)
         if not isinstance(value, dict):

@@ -961,10 +961,10 @@ class ResponsesBody(_Responses, Whole):
 # Errors
 
 
-def error_frames(status: int, message: str, code: str = "", sequence: int = 0) -> bytes:  # noqa: ARG001
-    """The end of a stream that cannot go on."""
-    event = {"type": "error", "code": code or None, "message": message, "param": None, "sequence_number": sequence}
-    return _write(event)
+def error_frames(status: int, message: str, code: str = "", sequence: int = 0) -> bytes:
+    """The end of a stream that cannot go on, flat as it is documented and nested as SDKs raise it."""
+    flat = {"type": "error", "code": code or None, "message": message, "param": None, "sequence_number": sequence}
+    return _write(flat | loads(error(status, message, code)))
 
 
 RESPONSES = Format(
