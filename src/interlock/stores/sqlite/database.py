@@ -15,10 +15,11 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import RLock
+from threading import Lock, RLock
 
 from interlock.stores.errors import StoreAway, StoreError
 
+_MAKING = Lock()
 _VERSIONS = "CREATE TABLE IF NOT EXISTS schema_versions (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"
 
 
@@ -112,7 +113,7 @@ class SqliteDatabase:
         if self._read_only:
             return self._open_read_only()
         try:
-            os.close(os.open(self.path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600))
+            _make(self.path)
             db = sqlite3.connect(self.path, timeout=self._patience, isolation_level=None, check_same_thread=False)
         except (OSError, sqlite3.Error) as error:
             raise StoreAway(f"`{self.path}` cannot be opened: {error}") from error
@@ -145,6 +146,16 @@ class SqliteDatabase:
                 time.sleep(0.01)
             else:
                 return
+
+
+def _make(path: Path) -> None:
+    """Make the file at `path`, for its owner only, unless it exists. One that exists is not touched.
+
+    Closing any descriptor of a file drops every lock that this process has on it (POSIX): another connection would go
+    on without its locks, and the next process to leave would take the write-ahead log away from under it.
+    """
+    with _MAKING, suppress(FileExistsError):
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_RDWR | os.O_CLOEXEC, 0o600))
 
 
 def _statements(script: str) -> Iterator[str]:
