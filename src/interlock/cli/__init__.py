@@ -28,6 +28,8 @@ COMMANDS = {
     "init": "write a first manifest from functions or tool schemas",
     "labels": "find fields that a manifest trusts although outsiders can write them",
     "audit": "verify an audit, or list its records",
+    "approvals": "see what waits for a human, and answer it",
+    "keys": "issue, list, revoke and rotate keys of agents and approvers",
     "serve": "serve the gateway: agents change their base URL, and nothing else",
     "version": "print the version",
 }
