@@ -230,7 +230,7 @@ def test_what_could_not_have_been_read_is_not_read(cli: Cli, app: Path) -> None:
 def test_verify_a_sound_audit_and_a_noted_head(cli: Cli, recorded: dict[str, int]) -> None:
     done = cli("audit", "verify", AUDIT)
     assert done.returncode == 0
-    sound, head, _ = done.stdout.splitlines()
+    sound, head, *_ = done.stdout.splitlines()
     seq, _, digest = head.removeprefix("head ").partition(":")
     assert sound == f"sound: {seq} records"
     assert cli("audit", "verify", AUDIT, "--head", f"{seq}:{digest}").returncode == 0
@@ -289,7 +289,7 @@ def test_show_lists_filters_and_counts(cli: Cli, recorded: dict[str, int]) -> No
     assert lines[seq + 2].endswith(f"endorse: application vouched for `{EVE}` as recipient")
     two = cli("audit", "show", AUDIT, "--run", "r2", "--kind", "decision").stdout.splitlines()
     assert [line.split("decision: ")[1] for line in two] == [
-        "permitted read_mail, by read",
+        f"permitted read_mail, by read → returned (record {recorded['r2 read_mail'] + 1})",
         "forbidden send_email, by off-mandate",
     ]
     assert cli("audit", "show", AUDIT, "-n", "3").stdout.splitlines() == lines[-3:]
