@@ -10,20 +10,28 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 MAX_WORD = 65_536  # characters of an encoded word that is looked into
-MIN_WORD = 16
 
-_ESCAPE = re.compile(
-    r"(?P<octets>(?:%[0-9A-Fa-f]{2})+)|\\{1,2}u(?P<unicode>[0-9A-Fa-f]{4})|(?P<hexes>(?:\\{1,2}x[0-9A-Fa-f]{2})+)"
-    r"|&\#(?P<decimal>[0-9]{2,6});|&\#[xX](?P<hex>[0-9A-Fa-f]{2,5});|&(?P<entity>amp|quot|lt|gt|apos|commat);"
-    r"|(?P<slash>\\/)|(?P<wide>[\uff01-\uff5e\u3000])|(?P<nothing>[\u00ad\u200b-\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]+)"
+_NOTHING = "\u00ad\u200b-\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f"
+_ESCAPE = re.compile(  # the first character is a set of its own: `re` then skips to it at C speed
+    rf"[%\\&\uff01-\uff5e\u3000{_NOTHING}](?:"
+    r"(?<=%)(?P<octets>[0-9A-Fa-f]{2}(?:%[0-9A-Fa-f]{2})*)"
+    r"|(?<=\\)\\?u(?P<unicode>[0-9A-Fa-f]{4})|(?<=\\)(?P<hexes>\\?x[0-9A-Fa-f]{2}(?:\\{1,2}x[0-9A-Fa-f]{2})*)|(?<=\\)(?P<slash>/)"
+    r"|(?<=&)\#(?P<decimal>[0-9]{2,6});|(?<=&)\#[xX](?P<hex>[0-9A-Fa-f]{2,5});|(?<=&)(?P<entity>amp|quot|lt|gt|apos|commat);"
+    rf"|(?<=[\uff01-\uff5e\u3000])(?P<wide>[\uff01-\uff5e\u3000]*)|(?<=[{_NOTHING}])(?P<nothing>[{_NOTHING}]*))"
 )
 ESCAPES = (
     "%[0-9A-Fa-f]{2}", r"\\u[0-9A-Fa-f]{4}", r"\\x[0-9A-Fa-f]{2}", "&#", "&(?:amp|quot|lt|gt|apos|commat);", r"\\/", "\xad",
 )  # fmt: skip
+_NARROW = {0x3000: 0x20, **{point: point - 0xFEE0 for point in range(0xFF01, 0xFF5F)}}
 _ENTITY = {"amp": "&", "quot": '"', "lt": "<", "gt": ">", "apos": "'", "commat": "@"}
-_BASE64 = re.compile(r"(?<![A-Za-z0-9+/=_-])[A-Za-z0-9+/_-]{16,65536}+={0,2}(?![A-Za-z0-9+/_-])")
-_HEX = re.compile(r"(?<![A-Za-z0-9])(?:[0-9A-Fa-f]{2}){12,32768}+(?![A-Za-z0-9])")
-WORDS = ("[A-Za-z0-9+/_-]{16}",)
+# Groups of base64 and pairs of hex whose octets are ASCII: nearly no identifier, path or digest is made of them only.
+_GROUP = "[A-Za-f][A-HQ-Xg-nw-z0-3][ABEFIJMNQRUVYZcdghklopstwx014589][A-Za-z0-9+/_-]"
+_PAIR = "(?:[2-7][0-9a-fA-F]|0[9aAdD])"
+_BASE64 = re.compile(
+    rf"(?<![A-Za-z0-9+/=_-])(?:{_GROUP}){{5,{MAX_WORD // 4}}}+[A-Za-z0-9+/_-]{{0,3}}={{0,2}}(?![A-Za-z0-9+/_-])"
+)
+_HEX = re.compile(rf"(?<![A-Za-z0-9])(?:{_PAIR}){{12,{MAX_WORD // 2}}}+(?![A-Za-z0-9])")
+WORDS = (f"(?:^|[^A-Za-z0-9+/=_-])(?:{_GROUP}){{5}}", f"(?:^|[^A-Za-z0-9]){_PAIR}{{12}}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +40,9 @@ class View:
 
     text: str
     places: tuple[int, ...]  # where in the view each piece begins
-    origins: tuple[tuple[int, int, bool], ...]  # where in the original, [start, end), whether it was an escape
+    origins: tuple[
+        tuple[int, int, int], ...
+    ]  # where in the original, [start, end), characters there for one here; 0: all
 
     def span(self, start: int, end: int) -> tuple[int, int]:
         """The part of the original for [start, end) of the view."""
@@ -40,46 +50,44 @@ class View:
 
     def __place(self, at: int) -> tuple[int, int]:
         i = bisect_right(self.places, at) - 1
-        start, end, escape = self.origins[i]
-        if escape:
+        start, end, width = self.origins[i]
+        if not width:
             return start, end
-        return start + at - self.places[i], start + at - self.places[i] + 1
+        start += (at - self.places[i]) * width
+        return start, start + width
+
+
+def escapes(text: str) -> list[int]:
+    """Where escapes end."""
+    return [matched.end() for matched in _ESCAPE.finditer(text)]
 
 
 def undone(text: str) -> View | None:
     """`text` with one layer of escapes undone; None if it has none."""
     pieces: list[str] = []
     places: list[int] = []
-    origins: list[tuple[int, int, bool]] = []
+    origins: list[tuple[int, int, int]] = []
     at = size = 0
+
+    def add(new: str, start: int, end: int) -> None:
+        nonlocal size
+        if new:
+            pieces.append(new)
+            places.append(size)
+            origins.append((start, end, (end - start) // len(new) if (end - start) % len(new) == 0 else 0))
+            size += len(new)
+
     for matched in _ESCAPE.finditer(text):
         new = _decoded(matched)
         if new is None:
             continue
         start, end = matched.span()
-        if start > at:
-            pieces.append(text[at:start])
-            places.append(size)
-            origins.append((at, start, False))
-            size += start - at
-        if len(new) > 1:  # a run of octets: each by itself, if it is plain
-            width = (end - start) // len(new)
-            for i, char in enumerate(new):
-                pieces.append(char)
-                places.append(size + i)
-                origins.append((start + i * width, start + (i + 1) * width if i + 1 < len(new) else end, True))
-        elif new:
-            pieces.append(new)
-            places.append(size)
-            origins.append((start, end, True))
-        size += len(new)
+        add(text[at:start], at, start)
+        add(new, start, end)
         at = end
     if not at:
         return None
-    if at < len(text):
-        pieces.append(text[at:])
-        places.append(size)
-        origins.append((at, len(text), False))
+    add(text[at:], at, len(text))
     return View(text="".join(pieces), places=tuple(places), origins=tuple(origins))
 
 
@@ -102,17 +110,16 @@ def _decoded(matched: re.Match[str]) -> str | None:
         case "slash":
             return "/"
         case "wide":
-            return " " if found == "\u3000" else chr(ord(found) - 0xFEE0)
+            return found.translate(_NARROW)
         case _:
             return ""
 
 
-def words(text: str) -> Iterator[tuple[int, int, str]]:
-    """Encoded words of `text` that encode text: where, and what."""
-    for matched in _BASE64.finditer(text):
-        word = matched[0]
-        body = word.rstrip("=")
-        if len(body) % 4 == 1 or (word.isalpha() and (word.islower() or word.isupper() or word.istitle())):
+def words(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
+    """Encoded words in [start, end) of `text` that encode text: where, and what."""
+    for matched in _BASE64.finditer(text, start, end):
+        body = matched[0].rstrip("=")
+        if len(body) % 4 == 1:
             continue
         try:
             octets = base64.b64decode(body.replace("-", "+").replace("_", "/") + "=" * (-len(body) % 4), validate=True)
@@ -121,7 +128,7 @@ def words(text: str) -> Iterator[tuple[int, int, str]]:
         decoded = _text(octets)
         if decoded:
             yield *matched.span(), decoded
-    for matched in _HEX.finditer(text):
+    for matched in _HEX.finditer(text, start, end):
         decoded = _text(bytes.fromhex(matched[0]))
         if decoded:
             yield *matched.span(), decoded

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 
@@ -10,7 +11,8 @@ from interlock.detect.redact import decode, personal, secret
 from interlock.detect.redact.trigger import Engine, Trigger, engine
 
 Span = tuple[int, int, str]  # [start, end), what
-Finder = Callable[[str, int, int], Iterator[Span]]
+Finder = Callable[[str, int, int], Iterator[Span]]  # those of `_REMEMBER` take what the pass has seen, too
+_REMEMBER: frozenset[Callable[..., Iterator[Span]]] = frozenset({secret.keyed, secret.cookie})
 
 _NAMED = "pass pwd psw secret token key credential jwt senha kennwort contrase wachtwoord parola otp pin session sess sid auth clave".split()  # fmt: skip
 
@@ -39,8 +41,8 @@ def _introduction(text: str, start: int, end: int, least: int) -> Iterator[Span]
 
 
 @lru_cache(maxsize=1)
-def _table() -> tuple[tuple[Trigger, Finder], ...]:
-    exact: list[tuple[str, Finder]] = [
+def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
+    exact: list[tuple[str, Callable[..., Iterator[Span]]]] = [
         (hint, _starts(partial(lambda rules, text, at: secret.marked(text, rules, at), rules)))
         for hint, rules in secret.hints().items()
     ]
@@ -54,14 +56,14 @@ def _table() -> tuple[tuple[Trigger, Finder], ...]:
         (" -u", secret.short_flag),
         (" -p", secret.short_flag),
         (" -a", secret.short_flag),
-        *((f" {title}", partial(_introduction_of, least=1)) for title in ("Mr.", "Mrs.", "Ms.", "Mr", "Mrs", "Ms")),
+        *((title, partial(_introduction, least=1)) for title in ("Mr.", "Mrs.", "Ms.", "Mr", "Mrs", "Ms")),
     ]
-    caseless: list[tuple[str, Finder]] = [(word, secret.keyed) for word in _NAMED]
+    caseless: list[tuple[str, Callable[..., Iterator[Span]]]] = [(word, secret.keyed) for word in _NAMED]
     caseless += [
         ("bearer", _word(secret.bearer)),
         ("basic", _word(secret.basic)),
         ("authorization", _ends(secret.authorization)),
-        ("cookie", _ends(secret.cookie)),
+        ("cookie", secret.cookie),
         ("signature", secret.signature),
         ("sig", secret.signature),
         *(
@@ -119,7 +121,7 @@ def _table() -> tuple[tuple[Trigger, Finder], ...]:
         ),
         *((service, secret.service) for service in secret.beside()),
     ]
-    merged: dict[tuple[str, bool], Finder] = {}
+    merged: dict[tuple[str, bool], Callable[..., Iterator[Span]]] = {}
     for is_caseless, rows in ((False, exact), (True, caseless)):
         for text, finder in rows:
             known = merged.get((text, is_caseless))
@@ -127,41 +129,59 @@ def _table() -> tuple[tuple[Trigger, Finder], ...]:
     return tuple((Trigger(text=text, caseless=is_caseless), finder) for (text, is_caseless), finder in merged.items())
 
 
-def _introduction_of(text: str, start: int, end: int, least: int) -> Iterator[Span]:
-    if text[end : end + 1] == " ":
-        yield from personal.said_name(text, end, least)
-
-
 def _both(first: Finder, second: Finder, text: str, start: int, end: int) -> Iterator[Span]:
     yield from first(text, start, end)
     yield from second(text, start, end)
 
 
-def _numbers(text: str) -> Iterator[Span]:
-    for matched in personal.NUMBER.finditer(text):
+def _numbers(text: str, start: int, end: int) -> Iterator[Span]:
+    for matched in personal.NUMBER.finditer(text, start, end):
         yield from personal.number(text, matched)
 
 
-def _lettered(text: str) -> Iterator[Span]:
-    for matched in personal.LETTERED.finditer(text):
+def _lettered(text: str, start: int, end: int) -> Iterator[Span]:
+    for matched in personal.LETTERED.finditer(text, start, end):
         yield from personal.lettered(matched)
 
 
-def _ibans(text: str) -> Iterator[Span]:
-    for matched in personal.IBAN.finditer(text):
+def _ibans(text: str, start: int, end: int) -> Iterator[Span]:
+    for matched in personal.IBAN.finditer(text, start, end):
         yield from personal.iban(text, matched)
 
 
-def _machines(text: str) -> Iterator[Span]:
-    for matched in personal.COLONS.finditer(text):
+def _machines(text: str, start: int, end: int) -> Iterator[Span]:
+    for matched in personal.COLONS.finditer(text, start, end):
         yield from personal.colons(matched)
-    for matched in personal.DASHES.finditer(text):
+    for matched in personal.DASHES.finditer(text, start, end):
         yield from personal.colons(matched)
+
+
+def _lines(text: str, places: list[int] | None) -> Iterator[tuple[int, int]]:
+    """The lines in which `places` stand, all of them for None; neighbours as one."""
+    if places is None:
+        yield 0, len(text)
+        return
+    first = last = -1
+    for place in places:
+        if place <= last:
+            continue
+        start = text.rfind("\n", 0, place - 1) + 1
+        end = text.find("\n", place - 1)
+        end = len(text) if end < 0 else end
+        if start > last + 1:
+            if last >= 0:
+                yield first, last
+            first = start
+        elif first < 0:
+            first = start
+        last = end
+    if last >= 0:
+        yield first, last
 
 
 _SEPARATED = r"(?:[ .()/\-\xa0?]{0,3}[0-9])"
-_SCANS: Mapping[str, tuple[tuple[str, ...], Callable[[str], Iterator[Span]]]] = {
-    "numbers": ((rf"[0-9]{_SEPARATED}{{6}}", r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}"), _numbers),
+_SCANS: Mapping[str, tuple[tuple[str, ...], Callable[[str, int, int], Iterator[Span]]]] = {
+    "numbers": ((rf"(?:^|[^0-9A-Za-z_])[0-9]{_SEPARATED}{{6}}", r"(?:^|[^0-9A-Za-z_.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}"), _numbers),
     "lettered": (
         (
             "[A-Z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]", "[0-9]{7}-?[A-Z]", "[A-Z]{6}[0-9]{2}[A-Z]",
@@ -173,7 +193,6 @@ _SCANS: Mapping[str, tuple[tuple[str, ...], Callable[[str], Iterator[Span]]]] = 
     "machines": (("[0-9A-Fa-f]::", "::[0-9A-Fa-f]", "(?:[0-9A-Fa-f]{1,4}:){5}", "(?:[0-9A-Fa-f]{2}-){5}"), _machines),
 }  # fmt: skip
 _GATES = {**{gate: shapes for gate, (shapes, _) in _SCANS.items()}, "escapes": decode.ESCAPES, "words": decode.WORDS}
-_INVISIBLE = re.compile(r"[\uff01-\uff5e\u3000\u00ad\u200b-\u200f\u2060-\u2064\ufeff\U000e0000-\U000e007f]")
 
 _IDENTITIES = (
     "us-ssn uk-nhs uk-nino de-tax fr-nir es-dni it-fiscal-code nl-bsn be-rrn pl-pesel se-personnummer fi-hetu no-fnr dk-cpr "
@@ -190,6 +209,7 @@ PERSONAL: Mapping[str, tuple[str, ...]] = {  # type → what is found
 }
 MARK = re.compile(rf"\[(?:secret|withheld|{'|'.join(PERSONAL)})(?::[^\]\s]{{1,120}})?\]")
 
+_BETWEEN = "\n\0\n"  # nothing goes on across it
 _RANK = ("known/", "secret/private-key", "secret/jwt", "secret/")
 
 
@@ -199,42 +219,58 @@ def _engine(*, pure: bool) -> Engine:
 
 
 @lru_cache(maxsize=1)
-def _finders() -> tuple[tuple[int, Finder], ...]:
-    return tuple((len(trigger.text), finder) for trigger, finder in _table())
+def _finders() -> tuple[tuple[int, Callable[..., Iterator[Span]], bool], ...]:
+    return tuple((len(trigger.text), finder, finder in _REMEMBER) for trigger, finder in _table())
 
 
 def spans(text: str, *, pure: bool = False) -> list[Span]:
     """What stands in `text`: disjoint, in order."""
     found, gates = _scan(text, pure=pure)
-    if ("escapes" in gates or not text.isascii()) and (pure or "escapes" in gates or _INVISIBLE.search(text)):
-        view = decode.undone(text)
-        if view is not None:
-            found += [(*view.span(start, end), what) for start, end, what in _scan(view.text, pure=pure)[0]]
+    if "escapes" in gates or not text.isascii():
+        found += _escaped(text, pure=pure)
     if "words" in gates:
-        found += _encoded(text, pure=pure)
+        found += _encoded(text, gates["words"], pure=pure)
     return disjoint(found)
 
 
-def _scan(text: str, *, pure: bool) -> tuple[list[Span], frozenset[str]]:
+def _scan(text: str, *, pure: bool) -> tuple[list[Span], Mapping[str, list[int] | None]]:
     hits, gates = _engine(pure=pure)(text)
     found: list[Span] = []
     finders = _finders()
+    seen = secret.Seen()
     for end, number in hits:
-        length, finder = finders[number]
-        found += finder(text, end - length, end)
+        length, finder, remember = finders[number]
+        found += finder(text, end - length, end, seen) if remember else finder(text, end - length, end)
     for gate, (_, scan) in _SCANS.items():
         if gate in gates:
-            found += scan(text)
+            for start, end in _lines(text, gates[gate]):
+                found += scan(text, start, end)
     return found, gates
 
 
-def _encoded(text: str, *, pure: bool) -> Iterator[Span]:
-    for start, end, decoded in decode.words(text):
-        inner = disjoint(_scan(decoded, pure=pure)[0])
-        for _, _, what in inner:
-            if what not in {"pii/name", "pii/ip-private"}:
-                yield start, end, what
-                break
+def _escaped(text: str, *, pure: bool) -> Iterator[Span]:
+    """What stands in lines with escapes once those are undone."""
+    for first, last in _lines(text, decode.escapes(text)):
+        view = decode.undone(text[first:last])
+        if view is None:
+            continue
+        for start, end, what in _scan(view.text, pure=pure)[0]:
+            a, b = view.span(start, end)
+            yield first + a, first + b, what
+
+
+def _encoded(text: str, places: list[int] | None, *, pure: bool) -> Iterator[Span]:
+    """Words of base64 and hex that encode something: the whole word. All of them are looked through at once."""
+    words = [word for first, last in _lines(text, places) for word in decode.words(text, first, last)]
+    starts: list[int] = []
+    size = 0
+    for _, _, decoded in words:
+        starts.append(size)
+        size += len(decoded) + len(_BETWEEN)
+    for at, _, what in _scan(_BETWEEN.join(decoded for _, _, decoded in words), pure=pure)[0] if words else ():
+        if what not in {"pii/name", "pii/ip-private"}:
+            start, end, _ = words[bisect_right(starts, at) - 1]
+            yield start, end, what
 
 
 def _rank(what: str) -> int:

@@ -18,7 +18,7 @@ Span = tuple[int, int, str]
 
 _LOCAL = re.compile(r"[\w.!#$&'*+/=^`{|}~%-]{1,64}$")
 _LOCAL_CHARS = frozenset(".!#$&*+^~_-%")
-_DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?P<tld>[^\W\d_]{2,24}|xn--[a-z0-9]{2,30})(?![\w])")
+_DOMAIN = re.compile(r"(?:[^\W_](?:[\w-]{0,61}[^\W_])?\.){1,8}(?P<tld>[^\W\d_]{2,24}|xn--[a-z0-9]{2,30})(?!\w|-\w)")
 _SPOKEN = re.compile(
     r"(?P<at>[ ]{0,2}[(\[{<][ ]?(?:at|AT|@)[ ]?[)\]}>][ ]{0,2})(?P<d>[a-zA-Z0-9-]{1,63}(?:(?:[ ]{0,2}[(\[{<][ ]?(?:dot|DOT|\.)[ ]?[)\]}>][ ]{0,2}|\.)[a-zA-Z0-9-]{1,63}){1,4})"
 )
@@ -28,6 +28,9 @@ _NOBODY = frozenset("git hg svn".split())
 
 def email(text: str, at: int, end: int) -> Iterator[Span]:
     """An address around `@` or `%40`."""
+    matched = _DOMAIN.match(text, end)
+    if not matched or matched["tld"].lower() in _FILE:
+        return
     start = at
     stop = max(0, at - 64)
     while start > stop and (
@@ -46,9 +49,6 @@ def email(text: str, at: int, end: int) -> Iterator[Span]:
     trimmed = local.lstrip(".!#$&*+^~-%=")
     start, local = start + len(local) - len(trimmed), trimmed
     if not local or local[-1] in ".%$&#" or local.isdigit() and len(local) < 3:  # noqa: PLR2004
-        return
-    matched = _DOMAIN.match(text, end)
-    if not matched or matched["tld"].lower() in _FILE:
         return
     last = matched.end()
     if local.lower() in _NOBODY and text[last : last + 1] in {":", "/"}:
@@ -230,9 +230,14 @@ def _ipv4(text: str, matched: re.Match[str], before: str) -> Iterator[Span]:
     near = text[max(0, start - 24) : start]
     if near[-1:].isalnum() or near[-1:] in {".", "-", "_"} and near[-2:-1].isalnum() or _VERSION_LOW.search(near):
         return
-    if parts[2:] == [0, 0] or parts[0] in {0} or parts[0] >= 224 or parts[:3] == [1, 0, 0] and parts[3] == 0:  # noqa: PLR2004
+    if parts[3] == 0 or parts[0] in {0} or parts[0] >= 224 or parts[:3] == [1, 0, 0] and parts[3] == 0:  # noqa: PLR2004
+        return
+    if max(parts) <= 31 and not _private(parts) and not _NETWORK.search(near):  # noqa: PLR2004 - could be a version
         return
     yield start, end, "pii/ip-private" if _private(parts) else "pii/ip"
+
+
+_NETWORK = re.compile(r"ip|addr|host|client|src|dst|remote|peer|://|@|ssh|ping|dns|\[|from", re.IGNORECASE)
 
 
 def _private(parts: list[int]) -> bool:
@@ -254,6 +259,8 @@ def _phone(text: str, start: int, end: int, run: str, before: str) -> bool:
     if previous in {"-", "/", "_", "#", "="} and not _PHONE_WORD.search(before) or text[end : end + 1] in {"_", "%"}:
         return False
     if run[0] == "+":
+        if run.count(".") == 1 and run.replace(".", "")[1:].isdigit():
+            return False  # a number with decimals
         return bool(_INTERNATIONAL.fullmatch(run)) and len(set(run)) > 4 and sum(map(str.isdigit, run)) >= 8  # noqa: PLR2004
     if _NANP.fullmatch(run) or _NATIONAL.fullmatch(run):
         return not _ID_WORD.search(before)
@@ -366,9 +373,13 @@ def colons(matched: re.Match[str]) -> Iterator[Span]:
 
 _MONTH = r"(?:jan|feb|m[aä]r|apr|may|mai|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]{0,7}\.?"
 _BIRTH = re.compile(
-    r"(?:[a-z]{0,12}[\"'`\\]{0,3}[ \t]{0,4}[^\w\n]{0,6}(?:of[ _-]?birth|date|day|on|am|is|was|dob|le|el|:|=)?[^\w\n]{0,8}){1,3}"
-    rf"(?P<v>(?:19|20)\d\d[-/.]?[01]\d[-/.]?[0-3]\d(?!\d)|\d{{1,2}}[-/. ]\d{{1,2}}[-/. ](?:19|20)?\d\d(?!\d)|\d{{1,2}}(?:st|nd|rd|th|\.)?[ -]{_MONTH},?[ -](?:19|20)\d\d|{_MONTH}[ ]\d{{1,2}}(?:st|nd|rd|th)?,?[ ](?:19|20)\d\d)",
+    r"(?P<gap>[^\d\n;]{0,32}?)"
+    r"(?P<v>(?:19|20)\d\d[-/.]?[01]\d[-/.]?[0-3]\d(?!\d)|\d{1,2}[-/. ]\d{1,2}[-/. ](?:19|20)?\d\d(?!\d)"
+    rf"|\d{{1,2}}(?:st|nd|rd|th|\.)?[ -]{_MONTH},?[ -](?:19|20)\d\d|{_MONTH}[ ]\d{{1,2}}(?:st|nd|rd|th)?,?[ ](?:19|20)\d\d)",
     re.IGNORECASE,
+)
+_BIRTH_GAP = re.compile(
+    r"[^a-z]*(?:(?:date|day|on|am|is|was|dob|of|birth|le|el|the|in|den|s|sdatum|at|value)[^a-z]*){0,4}", re.IGNORECASE
 )
 _CVV = re.compile(
     r"[ _-]?(?:2|code|number|no\.?|value)?[\"'`\\]{0,3}(?:[ \t]{0,3}(?:is|was|=|:|\()?[ \t:=]{0,3})[\"'`\\]{0,3}(?P<v>\d{3,4})(?![\d./-])",
@@ -378,8 +389,8 @@ _CVV = re.compile(
 
 def birth(text: str, end: int) -> Iterator[Span]:
     """A date of birth behind the word."""
-    matched = _BIRTH.match(text, end, end + 80)
-    if matched:
+    matched = _BIRTH.match(text, end, end + 80) if _GROUPS.search(text, end, end + 36) else None
+    if matched and _BIRTH_GAP.fullmatch(matched["gap"]):
         yield *matched.span("v"), "pii/date-of-birth"
 
 

@@ -6,6 +6,7 @@ A wrong yes costs a reader of logs a word; a wrong no costs a secret: passwords 
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -43,6 +44,11 @@ _CODE = re.compile(  # fetches a value from somewhere
     r"0x[0-9a-f]{1,8}$)|\(|\)$|\[\w*\]|^[A-Za-z_][\w-]*(?:\.[A-Za-z_]\w*)+$|^process\.env|^os\.|::|->|=>|\\[nrt]|"
     r"^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^[a-z]+(?:_[a-z]+)+$"
 )
+_FETCHED = re.compile(  # a password may begin with any sign, so only what is plainly code
+    r"^\$[A-Za-z_]\w*$|\$\{|\$\(|^[*&!@%][A-Za-z_]+%?$|^(?:~|\.{0,2})/\w|^[a-z]+://|^(?:arn|vault|op|env|ssm|file|ref\+\w+):|^projects/|"
+    r"^[\w.]+\(|^[\w.]+\)+$|^[\w.]*\[|\w\(\)|^[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)+$|::|->|=>|\\[nrt]|"
+    r"^[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+$|^[a-z]+(?:_[a-z]+)+$|^#[0-9a-fA-F]{3,8}$"
+)
 _WORDY = re.compile(r"^[A-Za-z]+(?:[-_.:/+ ][A-Za-z]+)*[-_]?\d{0,3}[!?.]?$")  # `my-secret-token`, `SessionToken2`
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d(?:[T ].*)?$|^\d{1,2}:\d\d")
@@ -62,6 +68,14 @@ def entropy(text: str) -> float:
 def drawn(value: str) -> bool:
     """Whether `value` could have been drawn at random: no placeholder, no run of one character."""
     return not PLACEHOLDER.search(value) and not CRAMPED.search(value) and entropy(value) >= MIN_BITS
+
+
+def wordy(value: str) -> bool:
+    """Whether `value` reads as words: `my-secret-token`, but not `NVtZzIBLuHdwkljHnAvy`."""
+    if not _WORDY.match(value):
+        return False
+    turns = sum(a.islower() and b.isupper() for a, b in itertools.pairwise(value))
+    return len(value) < MIN_BARE or not value.isalpha() or turns < len(value) // 6
 
 
 def classes(value: str) -> int:
@@ -166,8 +180,6 @@ def kind(key: str) -> Kind:
 
 def believed(of: Kind, value: str, *, quoted: bool) -> bool:
     """Whether `value`, beside a name of kind `of`, is a secret."""
-    if not value or MARK.match(value) or PLACEHOLDER.search(value) or _WEAK.fullmatch(value):
-        return False
     match of:
         case "password":
             return _password(value, quoted=quoted)
@@ -177,22 +189,34 @@ def believed(of: Kind, value: str, *, quoted: bool) -> bool:
             return False
         case _:
             pass
-    if len(value) < MIN_TOKEN or " " in value or _CODE.search(value) or _NUMBER.match(value) or _TIME.match(value):
-        return False
     n = classes(value)
+    if len(value) < MIN_TOKEN or n < 2 or " " in value:  # noqa: PLR2004
+        return False
+    if (
+        _NUMBER.match(value)
+        or _TIME.match(value)
+        or wordy(value)
+        or not _written(value)
+        or _CODE.search(value)
+        or not drawn(value)
+    ):
+        return False
     if of == "secret":
-        return (n > 1 and not _WORDY.match(value)) and drawn(value)
+        return True
     if UUID.fullmatch(value):
         return of == "session"
     if of == "key":
-        return n == 3 and len(value) >= MIN_BARE and drawn(value) and not _WORDY.match(value)  # noqa: PLR2004
-    if of == "session":
-        return len(value) >= 12 and n > 1 and drawn(value) and not _WORDY.match(value)  # noqa: PLR2004
-    return n > 1 and not _WORDY.match(value) and drawn(value) and (len(value) >= 12 or any(map(str.isdigit, value)))  # noqa: PLR2004
+        return n == 3 and len(value) >= MIN_BARE  # noqa: PLR2004
+    return len(value) >= 12 or (of == "token" and any(map(str.isdigit, value)))  # noqa: PLR2004
+
+
+def _written(value: str) -> bool:
+    """No mark of ours, no placeholder, not made of everyday words."""
+    return bool(value) and not MARK.match(value) and not PLACEHOLDER.search(value) and not _WEAK.fullmatch(value)
 
 
 def _password(value: str, *, quoted: bool) -> bool:
-    if len(value) < 4 or len(value) > 200 or _CODE.search(value) or _TIME.match(value):  # noqa: PLR2004
+    if not 4 <= len(value) <= 200 or not _written(value) or _FETCHED.search(value) or _TIME.match(value):  # noqa: PLR2004
         return False
     if _NUMBER.match(value):
         return len(value) >= 4 and value.isdigit()  # noqa: PLR2004
@@ -216,5 +240,5 @@ def bare(value: str) -> bool:
         and drawn(value)
         and not UUID.fullmatch(value)
         and not _CODE.search(value)
-        and not _WORDY.match(value)
+        and not wordy(value)
     )

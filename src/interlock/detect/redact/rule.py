@@ -17,7 +17,7 @@ class Issued:
     """A credential that its issuer marked. `name` is what its handle could be called; may be empty."""
 
     id: str
-    inside: bool  # a hint does not stand at the beginning
+    back: int  # characters in front of a hint in which it may begin
     name: str
     hints: tuple[str, ...]
     shape: str
@@ -37,7 +37,7 @@ def issued() -> tuple[Issued, ...]:
     return tuple(
         Issued(
             id=str(row["id"]),
-            inside=bool(row.get("inside")),
+            back=int(str(row.get("back", 0))),
             name=str(row.get("name", "")),
             hints=tuple(row["hints"]) if isinstance(row["hints"], list) else (),
             shape=str(row["shape"]),

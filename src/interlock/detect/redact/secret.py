@@ -11,14 +11,13 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from interlock.detect.redact.plausible import MARK, PLACEHOLDER, bare, believed, classes, drawn, entropy, kind
+from interlock.detect.redact.plausible import MARK, PLACEHOLDER, Kind, bare, believed, classes, drawn, entropy, kind
 from interlock.detect.redact.rule import Issued, beside, compiled, issued
 
 Span = tuple[int, int, str]  # [start, end), what
 
 _EDGE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.+/-")
-_BACK = 224  # characters in front of a hint in which its shape may begin
-_AHEAD = 400
+LONG = 256  # characters: a longer value that was judged is not looked into again
 
 
 @lru_cache(maxsize=1)
@@ -40,14 +39,12 @@ def marked(text: str, rules: tuple[Issued, ...], at: int) -> Iterator[Span]:
             if matched and drawn(matched[0]):
                 yield at, matched.end(), f"secret/{rule.id}"
                 continue
-        if not rule.inside:
-            continue
-        start = max(0, at - _BACK)
-        while (matched := compiled(rule.shape).search(text, start, at + _AHEAD)) and matched.start() < at:
-            if matched.end() > at and edge(text, matched.start()) and drawn(matched[0]):
-                yield *matched.span(), f"secret/{rule.id}"
+        pattern = compiled(rule.shape)
+        for start in range(max(0, at - rule.back), at):
+            if edge(text, start) and (matched := pattern.match(text, start)) and matched.end() > at:
+                if drawn(matched[0]):
+                    yield *matched.span(), f"secret/{rule.id}"
                 break
-            start = matched.start() + 1
 
 
 def edge(text: str, start: int) -> bool:
@@ -136,12 +133,12 @@ _OPEN = r"(?P<q>\\{0,3}[\"'`])"
 _ASSIGN = re.compile(
     r"(?P<rest>[\w.\-]{0,60}+)(?P<close>(?:\\{0,3}[\"'`]|\]|\)){0,3})"
     r"(?:"
-    r"(?P<op>[ \t]{0,8}(?::=|=>|->|\?=|\|\|=|[:=|\uff1a](?!=))[ \t]{0,8}(?:\r?\n[ \t]{1,40}(?=[\"']))?)"
-    r"|(?P<list>[\"'],?\s{0,80}(?:\\?[\"'])?(?:[Vv]alue|content|default|VALUE)(?:\\?[\"'])?[ ]{0,4}[:=][ ]{0,4})"
+    r"(?P<list>,?\s{0,80}(?:\\?[\"'])?(?:[Vv]alue|content|default|VALUE)(?:\\?[\"'])?[ ]{0,4}[:=][ ]{0,4})"
+    r"|(?P<op>[ \t]{0,8}(?::=|=>|->|\?=|\|\|=|[:=|\uff1a](?!=))[ \t]{0,8}(?:\r?\n[ \t]{1,40}(?=[\"']))?)"
     r"|(?P<pair>,[ \t]{0,4}(?=\\{0,3}[\"'`]))"
     r"|(?P<call>\([ \t]{0,4}(?=[\"'`]))"
     r"|(?P<tag>>)(?=[^<>\s])"
-    r"|(?P<word>[ \t]{1,4}(?:is|was|are|to|ist|es|est|:=)[ \t]{0,2}:?[ \t]{1,4}(?:now[ \t]+)?)"
+    r"|(?P<word>(?:[ \t]{1,4}(?:for|of|to|on|in)(?:[ ][\w.'-]{1,20}){1,4}?)?[ \t]{1,4}(?:is|was|are|to|ist|es|est|:=)[ \t]{0,2}:?[ \t]{1,4}(?:now[ \t]+)?)"
     r"|(?P<gap>[ \t]{1,4})"
     r")"
     r"(?P<type>(?:Final|str|string|String|&str|text|Optional\[str\]|str \| None|SecretStr)[ \t]{0,4}=[ \t]{0,4})?"
@@ -159,19 +156,27 @@ _SCHEME = re.compile(r"(?:bearer|basic|token|apikey|api-key|key|negotiate|digest
 _HEAD = 64  # characters of a name in front of its trigger
 
 
-def keyed(text: str, start: int, end: int) -> Iterator[Span]:
+class Seen:
+    """Up to where one pass over a text has judged long values."""
+
+    __slots__ = ("until",)
+
+    def __init__(self) -> None:
+        self.until = 0
+
+
+def keyed(text: str, start: int, end: int, seen: Seen) -> Iterator[Span]:
     """A value beside a name that has the trigger `text[start:end]` in it."""
+    if start < seen.until:
+        return
     matched = _ASSIGN.match(text, end)
     if not matched:
         return
     front = _head(text, start)
     name = text[start - front : end] + matched["rest"].rstrip(".")
     of = kind(name)
-    if not of:
-        if matched["gap"] or matched["word"] or front or start == 0:
-            return
-        return
-    yield from _valued(text, matched, start - front, of)
+    if of:
+        yield from _valued(text, matched, start - front, of, seen)
 
 
 def _head(text: str, start: int) -> int:
@@ -185,14 +190,14 @@ def _head(text: str, start: int) -> int:
     return start - at
 
 
-def _valued(text: str, matched: re.Match[str], name_start: int, of: str) -> Iterator[Span]:
+def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: Seen) -> Iterator[Span]:
     what = _WHAT[of]
     at = matched.end()
     if matched["tag"]:
         if text[name_start - 1 : name_start] not in {"<", ":"}:
             return
         value = _TAG.match(text, at)
-        if value and believed(of, value[0], quoted=True):  # type: ignore[arg-type]
+        if value and believed(of, value[0], quoted=True):
             yield at, value.end(), what
         return
     scheme = _SCHEME.match(text, at) if of == "token" else None
@@ -207,6 +212,8 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: str) -> Iter
             return
         token = _BARE.match(text, at)
         if token:
+            if token.end() - at > LONG:
+                seen.until = token.end()
             value_text = token[0].rstrip(".:!?)]}")
             if (
                 bare(value_text)
@@ -218,13 +225,17 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: str) -> Iter
     quoted = _quoted(text, at)
     if quoted:
         first, last = quoted
+        if last - first > LONG:
+            seen.until = last
         if text[last : last + 2].lstrip("\\\"'`")[:1] in {"+", "%"} and "{" in text[first:last]:
             return
         value_text = text[first:last]
         inner = _SCHEME.match(value_text) if of in {"token", "secret"} else None
         if inner:
             first, value_text = first + inner.end(), value_text[inner.end() :]
-        if believed(of, value_text.strip(), quoted=True):  # type: ignore[arg-type]
+        if matched["pair"] and not any(map(str.isdigit, value_text)):
+            return
+        if believed(of, value_text.strip(), quoted=True):
             yield first, last, what
         return
     if matched["list"] or matched["pair"] or matched["call"]:
@@ -233,6 +244,8 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: str) -> Iter
     token = _BARE.match(text, at)
     if not token:
         return
+    if token.end() - at > LONG:
+        seen.until = token.end()
     value_text = token[0].rstrip(".,:;!?)]}'") if not token[0].endswith(("=", "!")) else token[0]
     follows = text[at + len(value_text) : at + len(value_text) + 1]
     if follows in {"(", "["} or not value_text:
@@ -240,7 +253,7 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: str) -> Iter
     spaced = matched["word"] is not None
     if spaced and of != "code" and not (any(map(str.isdigit, value_text)) or _odd(value_text)):
         return
-    if believed(of, value_text, quoted=_environment(text, name_start, matched)):  # type: ignore[arg-type]
+    if believed(of, value_text, quoted=_environment(text, name_start, matched)):
         yield at, at + len(value_text), what
 
 
@@ -269,16 +282,16 @@ def _hash_like(text: str, start: int, value: str) -> bool:
     return any(word in before for word in ("sha", "commit", "digest", "hash", "etag", "revision", "public"))
 
 
-def _flagged(text: str, at: int, of: str, what: str) -> Iterator[Span]:
+def _flagged(text: str, at: int, of: Kind, what: str) -> Iterator[Span]:
     """The value behind a flag of a command."""
     quoted = _quoted(text, at)
     if quoted:
         first, last = quoted
-        if believed(of, text[first:last], quoted=True):  # type: ignore[arg-type]
+        if believed(of, text[first:last], quoted=True):
             yield first, last, what
         return
     token = re.compile(r"[^\s\"'`|;&<>\\]{1,400}").match(text, at)
-    if token and not token[0].startswith("-") and believed(of, token[0], quoted=False):  # type: ignore[arg-type]
+    if token and not token[0].startswith("-") and believed(of, token[0], quoted=False):
         yield at, token.end(), what
 
 
@@ -299,7 +312,7 @@ _AUTHORIZATION = re.compile(
     r"(?P<close>\\{0,3}[\"'`]?)[ \t]{0,4}[:=,][ \t]{0,4}\\{0,3}[\"'`]?(?:(?P<scheme>[A-Za-z][\w-]{1,30})[ \t]{1,4})?(?P<v>[^\s\"'`,;\\<>]{8,4000}+)"
 )
 _COOKIE = re.compile(r"2?\\{0,3}[\"'`]?\]?[ \t]{0,4}[:=][ \t]{0,4}\\{0,3}[\"'`]?(?=[\w.!#$%&*+^|~-]{1,80}=)")
-_PAIR = re.compile(r"[; \t]{0,4}(?P<k>[\w.!#$%&*+^|~-]{1,80}+)(?:=(?P<v>[^;\s\"'`\\,]{0,4000}+))?(?=[;\s\"'`\\,]|$)")
+_PAIR = re.compile(r"[; \t]{0,4}(?P<k>[\w.!#$%&*+^|~-]{1,80}+)(?:=(?P<v>[^;\s\"'`\\,]*+))?(?=[;\s\"'`\\,]|$)")
 _ATTRIBUTE = frozenset("path domain expires max-age samesite secure httponly priority partitioned version".split())
 _HARMLESS = re.compile(r"theme|lang|locale|consent|^_g[aid]|^_fbp|^_hj|utm|timezone|^tz$|currency|cookie_?(?:notice|banner)|intercom-id|variant|experiment|^ab", re.IGNORECASE)  # fmt: skip
 _SIGNED = re.compile(r"=(?P<v>[A-Za-z0-9%+/_=~.-]{16,1200}+)")
@@ -339,7 +352,7 @@ def authorization(text: str, end: int) -> Iterator[Span]:
     matched = _AUTHORIZATION.match(text, end)
     if not matched:
         return
-    value, scheme = matched["v"].rstrip(".)"), (matched["scheme"] or "").lower()
+    value, scheme = matched["v"].rstrip(".):,;"), (matched["scheme"] or "").lower()
     if scheme in {"bearer", "basic", "digest", "aws4-hmac-sha256"} or MARK.match(value):
         return
     if scheme and scheme not in {
@@ -367,8 +380,10 @@ def authorization(text: str, end: int) -> Iterator[Span]:
         yield matched.start("v"), matched.start("v") + len(value), "secret/token"
 
 
-def cookie(text: str, end: int) -> Iterator[Span]:
+def cookie(text: str, _start: int, end: int, seen: Seen) -> Iterator[Span]:
     """The values of a `Cookie` or `Set-Cookie` header that are drawn."""
+    if end < seen.until:
+        return
     matched = _COOKIE.match(text, end)
     if not matched:
         return
@@ -380,7 +395,7 @@ def cookie(text: str, end: int) -> Iterator[Span]:
         name, value = pair["k"], pair["v"] or ""
         if name.lower() not in _ATTRIBUTE and not _HARMLESS.search(name) and _cookie_value(name, value):
             yield *pair.span("v"), "secret/cookie"
-        at = pair.end()
+        at = seen.until = pair.end()
         if text[at : at + 1] != ";":
             return
 

@@ -25,15 +25,15 @@ class Trigger:
 
 
 class Engine(Protocol):
-    """Finds triggers; says which gates are open. A gate may be open for nothing, never shut for something."""
+    """Finds triggers, and the lines that a finder of lines must look at. A line may be named for nothing, never missed."""
 
-    def __call__(self, text: str) -> tuple[list[Hit], frozenset[str]]:
-        """Every place where a trigger ends, and the open gates."""
+    def __call__(self, text: str) -> tuple[list[Hit], Mapping[str, list[int] | None]]:
+        """Every place where a trigger ends; for each gate that is open, places in its lines, or None for all lines."""
         ...
 
 
 class PureEngine:
-    """The standard library's: one search for each trigger, each of them fast."""
+    """The standard library's: one search for each trigger, each of them fast. All gates are open."""
 
     __slots__ = ("__gates", "__triggers")
 
@@ -42,9 +42,9 @@ class PureEngine:
             (number, (t.text.lower() if t.caseless else t.text).encode("latin-1"), t.caseless)
             for number, t in enumerate(triggers)
         ]
-        self.__gates = frozenset(gates)  # all open: the finders behind them look for themselves
+        self.__gates: dict[str, list[int] | None] = dict.fromkeys(gates)
 
-    def __call__(self, text: str) -> tuple[list[Hit], frozenset[str]]:
+    def __call__(self, text: str) -> tuple[list[Hit], Mapping[str, list[int] | None]]:
         """As `Engine` says."""
         exact = text.encode("latin-1", "replace")
         lower = exact.lower()
@@ -75,13 +75,13 @@ class VectorscanEngine:
             for shape in shapes:
                 numbers.append(len(expressions))
                 expressions.append(shape.encode("latin-1"))
-                flags.append(hyperscan.HS_FLAG_SINGLEMATCH | hyperscan.HS_FLAG_DOTALL)
+                flags.append(0)
                 self.__gates.append(gate)
         self.__database = hyperscan.Database()
         self.__database.compile(expressions=expressions, ids=numbers, elements=len(numbers), flags=flags)
         self.__local = threading.local()
 
-    def __call__(self, text: str) -> tuple[list[Hit], frozenset[str]]:
+    def __call__(self, text: str) -> tuple[list[Hit], Mapping[str, list[int] | None]]:
         """As `Engine` says."""
         scratch = getattr(self.__local, "scratch", None)
         if scratch is None:
@@ -93,9 +93,14 @@ class VectorscanEngine:
         count = self.__count
         hits = [hit for hit in found if hit[1] < count]
         hits.sort()
-        if len(hits) == len(found):
-            return hits, frozenset()
-        return hits, frozenset(self.__gates[number - count] for _, number in found if number >= count)
+        open_: dict[str, list[int] | None] = {}
+        if len(hits) < len(found):
+            places: dict[str, set[int]] = {}
+            for end, number in found:
+                if number >= count:
+                    places.setdefault(self.__gates[number - count], set()).add(end)
+            open_.update((gate, sorted(ends)) for gate, ends in places.items())
+        return hits, open_
 
 
 def _on_match(number: int, _start: int, end: int, _flags: int, found: list[Hit]) -> None:

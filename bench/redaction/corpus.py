@@ -1,0 +1,257 @@
+"""Made-up rows with gold spans, and hard negatives without. Everything comes from a seed; no value is anybody's.
+
+A template is text with `{kind}` in it. `{=kind}` is filled in but is no gold: a reader may leave it or take it.
+"""
+
+from __future__ import annotations
+
+import base64
+import random
+import re
+import string
+from collections.abc import Callable
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from interlock.detect.redact import checksum
+
+Rng = random.Random
+B62 = string.ascii_letters + string.digits
+SETS = {
+    "b62": B62, "hex": "0123456789abcdef", "dig": string.digits, "low": string.ascii_lowercase + string.digits,
+    "up": string.ascii_uppercase + string.digits, "b32": string.ascii_uppercase + "234567", "url": B62 + "_-", "b64": B62 + "+/",
+    "Hex": "0123456789ABCDEF",
+}  # fmt: skip
+
+
+def grown(rng: Rng, shape: str) -> str:
+    """`shape` with every `{set:n}` drawn."""
+    return re.sub(r"\{(\w+):(\d+)\}", lambda m: "".join(rng.choice(SETS[m[1]]) for _ in range(int(m[2]))), shape)
+
+
+ISSUED = """
+AKIA{b32:16}|ghp_{b62:36}|github_pat_{b62:22}_{b62:59}|glpat-{url:20}|sk-ant-api03-{url:93}AA|sk-proj-{url:74}T3BlbkFJ{url:74}
+sk-{b62:20}T3BlbkFJ{b62:20}|AIza{url:35}|xoxb-{dig:12}-{dig:13}-{b62:24}|xapp-1-A{up:10}-{dig:13}-{hex:64}|sk_live_{b62:24}|rk_test_{b62:99}
+SG.{url:22}.{url:43}|SK{hex:32}|npm_{b62:36}|pypi-AgEIcHlwaS5vcmc{url:70}|hf_{b62:34}|dop_v1_{hex:64}|shpat_{hex:32}|dapi{hex:32}
+hvs.{url:95}|glsa_{b62:32}_{hex:8}|lin_api_{b62:40}|ntn_{dig:11}{b62:35}|figd_{url:40}|PMAK-{hex:24}-{hex:34}|dp.pt.{b62:43}|pul-{hex:40}
+sntryu_{hex:64}|NRAK-{up:27}|r8_{b62:37}|gsk_{b62:52}|pplx-{b62:48}|xai-{b62:80}|fo1_{url:43}|rubygems_{hex:48}|dckr_pat_{url:27}
+ATATT3{url:186}|EAACEdEose0cBA{b62:120}|GOCSPX-{url:28}|ya29.{url:80}|{hex:32}-us12|{dig:10}:AA{url:33}|{b62:14}.atlasv1.{url:64}
+AGE-SECRET-KEY-1{b32:58}|lsv2_pt_{hex:32}_{hex:10}|tskey-auth-{b62:12}-{b62:32}|sq0csp-{url:43}|CCIPAT_{b62:22}_{hex:40}|napi_{low:64}
+PRIVTOK|doo_v1_{hex:64}|xkeysib-{hex:64}-{b62:16}|tfp_{b62:40}|EZAK{b62:54}|nvapi-{url:64}|re_{b62:8}_{b62:24}|phx_{b62:43}|whsec_{b64:32}
+""".replace("PRIVTOK|", "").split()
+ISSUED = [shape for line in ISSUED for shape in line.split("|")]
+FIRST = "Maria James Olga Pierre Chen Aisha Lukas Emma Noah Priya Diego Fatima Yuki Omar Ingrid Mateo Sofia Liam Hannah Tomasz".split()
+LAST = "Lopez Smith Petrova Dubois Wei Khan Weber Johansson O'Brien Sharma Garcia Hassan Tanaka Haddad Larsen Rossi Novak Murphy Kowalski Jones".split()
+HOSTS = "example.com example.org mail.example.net acme-corp.com northwind.io contoso.co.uk beispiel.de".split()
+WORDS = "apple river stone cloud maple tiger ocean candle forest marble copper falcon meadow silver winter thunder".split()
+
+
+def _digits(rng: Rng, n: int) -> str:
+    return "".join(rng.choice(string.digits) for _ in range(n))
+
+
+def _until(rng: Rng, make: Callable[[], str], good: Callable[[str], bool]) -> str:
+    while not good(value := make()):
+        pass
+    return value
+
+
+def card(rng: Rng) -> str:
+    """With a valid check digit, of any of the usual issuers."""
+    prefix, n = rng.choice([("4", 16), ("51", 16), ("55", 16), ("2221", 16), ("34", 15), ("37", 15), ("36", 14), ("305", 14), ("6011", 16), ("3530", 16)])
+    digits = _until(rng, lambda: prefix + _digits(rng, n - len(prefix)), checksum.card)
+    groups = {16: (4, 4, 4, 4), 15: (4, 6, 5), 14: (4, 6, 4)}[n]
+    mark = rng.choice(["", " ", "-"])
+    out, at = [], 0
+    for size in groups:
+        out.append(digits[at : at + size])
+        at += size
+    return mark.join(out)
+
+
+def iban(rng: Rng) -> str:
+    """Valid, compact or in groups."""
+    country, bban = rng.choice([("DE", "{dig:18}"), ("GB", "NWBK{dig:14}"), ("FR", "{dig:10}{up:11}{dig:2}"), ("NL", "ABNA{dig:10}"), ("ES", "{dig:20}"), ("CH", "{dig:17}"), ("NO", "{dig:11}"), ("PL", "{dig:24}"), ("IT", "X{dig:22}")])  # fmt: skip
+    body = grown(rng, bban)
+    check = 98 - int("".join(str(int(c, 36)) for c in body + country + "00")) % 97
+    text = f"{country}{check:02}{body}"
+    return " ".join(text[i : i + 4] for i in range(0, len(text), 4)) if rng.random() < 0.5 else text
+
+
+def phone(rng: Rng) -> str:
+    """In a format that says what it is."""
+    a, b, c = rng.randint(201, 989), rng.randint(200, 999), _digits(rng, 4)
+    return rng.choice(
+        [f"+1 ({a}) {b}-{c}", f"({a}) {b}-{c}", f"{a}-{b}-{c}", f"+1{a}{b}{c}", f"+1-{a}-{b}-{c}", f"+44 20 7{_digits(rng, 3)} {c}",
+         f"+49 30 {_digits(rng, 7)}", f"+33 6 {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)}", f"+91 9{_digits(rng, 4)} {_digits(rng, 5)}",
+         f"+4915{_digits(rng, 9)}", f"06 {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)}", f"07{_digits(rng, 3)} {_digits(rng, 6)}"]
+    )  # fmt: skip
+
+
+def identity(rng: Rng) -> tuple[str, str]:
+    """A national identity with its name, which stands in front."""
+    d = lambda n: _digits(rng, n)  # noqa: E731
+    date = f"{rng.randint(50, 99):02}{rng.randint(1, 12):02}{rng.randint(1, 28):02}"
+    ddmmyy = f"{rng.randint(1, 28):02}{rng.randint(1, 12):02}{rng.randint(50, 99):02}"
+    make: list[Callable[[], tuple[str, str]]] = [
+        lambda: ("SSN", (lambda x: f"{x[:3]}-{x[3:5]}-{x[5:]}")(_until(rng, lambda: f"{rng.randint(1, 899):03}" + d(6), checksum.us_ssn))),
+        lambda: ("NHS number", (lambda x: f"{x[:3]} {x[3:6]} {x[6:]}")(_until(rng, lambda: d(10), lambda x: checksum.uk_nhs(x)))),
+        lambda: ("NINO", f"{rng.choice('ABCEGHJLM')}{rng.choice('ABCEGHJKLM')} {d(2)} {d(2)} {d(2)} {rng.choice('ABCD')}"),
+        lambda: ("Steuer-ID", _until(rng, lambda: d(11), checksum.de_tax)),
+        lambda: ("NIR", _until(rng, lambda: rng.choice("12") + date[:2] + f"{rng.randint(1, 12):02}75" + d(8), checksum.fr_nir)),
+        lambda: ("DNI", (lambda n: n + "TRWAGMYFPDXBNJZSQVHLCKE"[int(n) % 23])(d(8))),
+        lambda: ("BSN", _until(rng, lambda: d(9), checksum.nl_bsn)),
+        lambda: ("PESEL", _until(rng, lambda: date + d(5), checksum.pl_pesel)),
+        lambda: ("personnummer", (lambda x: f"{x[:6]}-{x[6:]}")(_until(rng, lambda: date + d(4), checksum.se_pin))),
+        lambda: ("henkilötunnus", (lambda n: f"{ddmmyy}-{n}" + "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(ddmmyy + n) % 31])(f"{rng.randint(2, 899):03}")),
+        lambda: ("CPF", (lambda x: f"{x[:3]}.{x[3:6]}.{x[6:9]}-{x[9:]}")(_until(rng, lambda: d(11), checksum.br_cpf))),
+        lambda: ("Aadhaar", (lambda x: f"{x[:4]} {x[4:8]} {x[8:]}")(_until(rng, lambda: d(12), checksum.in_aadhaar))),
+        lambda: ("PAN", f"{rng.choice('ABCXYZ')}{rng.choice('ABCXYZ')}CP{rng.choice('KLMN')}{d(4)}{rng.choice('ABCDEF')}"),
+        lambda: ("SIN", (lambda x: f"{x[:3]} {x[3:6]} {x[6:]}")(_until(rng, lambda: d(9), checksum.ca_sin))),
+        lambda: ("TFN", _until(rng, lambda: d(9), checksum.au_tfn)),
+        lambda: ("ID number", _until(rng, lambda: date + d(4) + "0" + d(2), checksum.za_id)),
+        lambda: ("身份证", _until(rng, lambda: "11010119" + date + d(4), lambda x: checksum.cn_id(x))),
+        lambda: ("NRIC", _until(rng, lambda: "S" + d(7) + rng.choice("ABCDEFGHIZJ"), checksum.sg_nric)),
+        lambda: ("T.C. Kimlik No", _until(rng, lambda: rng.choice("123456789") + d(10), checksum.tr_kimlik)),
+        lambda: ("fødselsnummer", _until(rng, lambda: ddmmyy + d(5), checksum.no_fnr)),
+        lambda: ("NPI", _until(rng, lambda: "1" + d(9), checksum.us_npi)),
+    ]  # fmt: skip
+    return rng.choice(make)()
+
+
+def password(rng: Rng) -> str:
+    """What people and managers of passwords make."""
+    word = rng.choice(WORDS)
+    return rng.choice(
+        [f"{word.title()}{_digits(rng, rng.randint(2, 4))}!", f"{word}{_digits(rng, 3)}", grown(rng, "{b62:12}"), f"{word[:3]}@{_digits(rng, 2)}#{word.title()}",
+         "".join(rng.choice(B62 + "!@#$%^*") for _ in range(14)) + "9", f"{rng.choice(WORDS)}-{rng.choice(WORDS)}-{word}-{_digits(rng, 2)}", grown(rng, "{b62:20}")]
+    )  # fmt: skip
+
+
+def _jwt(rng: Rng) -> str:
+    enc = lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("=")  # noqa: E731
+    return ".".join([enc('{"alg":"HS256","typ":"JWT"}'), enc(f'{{"sub":"{_digits(rng, 8)}","iat":17{_digits(rng, 8)}}}'), grown(rng, "{url:43}")])
+
+
+def _pem(rng: Rng, how: str) -> str:
+    kind = rng.choice(["RSA ", "EC ", "OPENSSH ", ""])
+    lines = [grown(rng, "{b64:64}") for _ in range(rng.randint(3, 12))] + [grown(rng, "{b64:22}") + "=="]
+    head, tail = f"-----BEGIN {kind}PRIVATE KEY-----", f"-----END {kind}PRIVATE KEY-----"
+    if how == "cut":
+        return "\n".join([head, *lines[:-1]])
+    mark = {"lines": "\n", "escaped": "\\n", "one": " "}[how]
+    return mark.join([head, *lines, tail])
+
+
+def name(rng: Rng) -> str:
+    """Two words."""
+    return f"{rng.choice(FIRST)} {rng.choice(LAST)}"
+
+
+def email(rng: Rng) -> str:
+    """In the usual shapes."""
+    first, last = rng.choice(FIRST).lower(), rng.choice(LAST).lower().replace("'", "")
+    return rng.choice([f"{first}.{last}", f"{first[0]}{last}", f"{first}_{last}{_digits(rng, 2)}", f"{first}+news"]) + "@" + rng.choice(HOSTS)
+
+
+KINDS: dict[str, Callable[[Rng], str]] = {
+    "issued": lambda rng: grown(rng, rng.choice(ISSUED)),
+    "b62_32": lambda rng: grown(rng, "{b62:32}"),
+    "b64_40": lambda rng: grown(rng, "{b64:38}x7"),
+    "hex32": lambda rng: grown(rng, "{hex:32}"),
+    "hex40": lambda rng: grown(rng, "{hex:40}"),
+    "hex64": lambda rng: grown(rng, "{hex:64}"),
+    "uuid": lambda rng: grown(rng, "{hex:8}-{hex:4}-4{hex:3}-a{hex:3}-{hex:12}"),
+    "opaque": lambda rng: grown(rng, rng.choice(["{b62:24}", "{url:36}", "{hex:48}", "{b62:64}"])) + "7",
+    "password": password,
+    "urlpassword": lambda rng: quote(password(rng), safe="!"),
+    "jwt": _jwt,
+    "pem": lambda rng: _pem(rng, "lines"),
+    "pem_cut": lambda rng: _pem(rng, "cut"),
+    "pem_one": lambda rng: _pem(rng, "one"),
+    "pem_escaped": lambda rng: _pem(rng, "escaped"),
+    "card": card,
+    "iban": iban,
+    "phone": phone,
+    "phone10": lambda rng: f"{rng.randint(201, 989)}{rng.randint(200, 999)}{_digits(rng, 4)}",
+    "email": email,
+    "name": name,
+    "first": lambda rng: rng.choice(FIRST),
+    "ip": lambda rng: f"{rng.choice([8, 23, 51, 81, 142, 185, 203])}.{rng.randint(1, 254)}.{rng.randint(1, 254)}.{rng.randint(1, 254)}",
+    "ip6": lambda rng: rng.choice([f"2001:db8:{grown(rng, '{hex:4}')}::{grown(rng, '{hex:3}')}", f"2a02:{grown(rng, '{hex:3}')}:{grown(rng, '{hex:4}')}:1:{grown(rng, '{hex:4}:{hex:4}:{hex:4}:{hex:4}')}"]),  # fmt: skip
+    "mac": lambda rng: rng.choice([":", "-"]).join(grown(rng, "{Hex:2}") for _ in range(6)),
+    "cvv": lambda rng: _digits(rng, 3),
+    "dob": lambda rng: rng.choice(["19{:02}-{:02}-{:02}", "{2:02}/{1:02}/19{0:02}", "{2} March 19{0:02}"]).format(rng.randint(40, 99), rng.randint(1, 12), rng.randint(1, 28)),  # fmt: skip
+    "basic": lambda rng: base64.b64encode(f"{rng.choice(WORDS)}:{password(rng)}".encode()).decode(),
+    "b64pw": lambda rng: base64.b64encode(f"password={password(rng)}".encode()).decode(),
+    "sig": lambda rng: quote(grown(rng, "{b64:43}="), safe=""),
+    "last": lambda rng: rng.choice(LAST),
+    "hook": lambda rng: grown(rng, "T{up:10}/B{up:10}/{b62:24}"),
+    "email40": lambda rng: email(rng).replace("@", "%40"),
+    "email_at": lambda rng: email(rng).replace("@", rng.choice([" (at) ", "(at)", " [at] "])).replace("+news", ""),
+    "b64key": lambda rng: grown(rng, "{b64:86}"),
+    "b64_86": lambda rng: grown(rng, "{b64:86}"),
+    "b64png": lambda rng: base64.b64encode(b"\x89PNG\r\n\x1a\n" + rng.randbytes(90)).decode(),
+    "hex16": lambda rng: grown(rng, "{hex:16}"),
+    "b62_24": lambda rng: grown(rng, "{b62:24}"),
+    "b62_29": lambda rng: grown(rng, "{b62:29}"),
+    "b62_43": lambda rng: grown(rng, "{b62:43}"),
+    "b62_60": lambda rng: grown(rng, "{b62:60}"),
+    "d6": lambda rng: _digits(rng, 6),
+    "word": lambda rng: rng.choice(WORDS),
+    "n": lambda rng: str(rng.randint(1, 99999)),
+    "d8": lambda rng: _digits(rng, 8),
+    "d10": lambda rng: str(rng.randint(1, 9)) + _digits(rng, 9),
+    "d16": lambda rng: _until(rng, lambda: "4" + _digits(rng, 15), lambda x: not checksum.luhn(x)),
+    "time": lambda rng: f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}.{_digits(rng, 3)}Z",  # fmt: skip
+    "v": lambda rng: f"{rng.randint(0, 20)}.{rng.randint(0, 30)}.{rng.randint(0, 9)}",
+}
+FILLER = frozenset("word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 d6".split())  # gold only if asked for: `{!hex40}`
+SECRETS = frozenset(
+    "issued b62_32 b64_40 hex32 hex40 hex64 opaque password urlpassword jwt pem pem_cut pem_one pem_escaped basic b64pw sig b64key hook d6".split()
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A text, what is to be found in it, and what may be."""
+
+    text: str
+    gold: tuple[tuple[int, int, str], ...]
+    either: tuple[tuple[int, int], ...] = ()
+
+
+_FIELD = re.compile(r"\{([!=]?)(\w+)\}")
+
+
+def row(rng: Rng, template: str) -> Row:
+    """One filled template."""
+    pieces: list[str] = []
+    gold: list[tuple[int, int, str]] = []
+    either: list[tuple[int, int]] = []
+    at = size = 0
+    for field in _FIELD.finditer(template):
+        before = template[at : field.start()]
+        kind = field[2]
+        if kind != "identity" and kind not in KINDS:
+            continue  # braces of the text
+        if kind == "identity":
+            label, value = identity(rng)
+            before += f"{label}: "
+        else:
+            value = KINDS[kind](rng)
+        pieces += [before, value]
+        start = size + len(before)
+        size = start + len(value)
+        if field[1] == "=":
+            either.append((start, size))
+        elif field[1] == "!" or kind not in FILLER:
+            gold.append((start, size, kind))
+        at = field.end()
+    return Row(text="".join((*pieces, template[at:])), gold=tuple(gold), either=tuple(either))
+
+
+def rows(seed: int, positive: list[str], negative: list[str], *, each: int) -> tuple[list[Row], list[Row]]:
+    """Every template `each` times."""
+    rng = random.Random(seed)
+    return [row(rng, t) for t in positive for _ in range(each)], [row(rng, t) for t in negative for _ in range(each)]
