@@ -1,0 +1,46 @@
+"""The one store of a chaos run, opened by whoever takes part: all ports on one SQLite file, or on one PostgreSQL."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from interlock.approvals.book import Book
+from interlock.limits.ledger import Ledger
+from interlock.stores.postgres.approvals import PostgresApprovals
+from interlock.stores.postgres.audit import PostgresAudit
+from interlock.stores.postgres.budgets import PostgresBudgets
+from interlock.stores.postgres.database import PostgresDatabase
+from interlock.stores.sqlite.approvals import SqliteApprovals
+from interlock.stores.sqlite.audit import SqliteAudit
+from interlock.stores.sqlite.budgets import SqliteBudgets
+from interlock.stores.sqlite.database import SqliteDatabase
+
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """Ports on one store."""
+
+    audit: Any
+    approvals: Book
+    budgets: Ledger
+
+
+def is_file(where: str) -> bool:
+    return where.endswith(".db")
+
+
+def opened(where: str, *, stream: str, clock: Clock, patience: float = 2.0) -> Stores:
+    """The ports of one process; `clock` is what it takes for the time."""
+    if is_file(where):
+        lasting = SqliteDatabase(where, durable=True, patience=patience)
+        fast = SqliteDatabase(where, durable=False, patience=patience)
+        audit = SqliteAudit(where, clock=clock, patience=patience, stream=stream)
+        return Stores(audit, SqliteApprovals(lasting, clock=clock), SqliteBudgets(fast, clock=clock))
+    database = PostgresDatabase(where, size=8, patience=patience)
+    return Stores(
+        PostgresAudit(database, clock=clock, stream=stream), PostgresApprovals(database), PostgresBudgets(database)
+    )
