@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import psycopg
 import pytest
+from psycopg.conninfo import make_conninfo
 
+from interlock.anchors.checkpoint import anchor
 from interlock.audit.chain import Broken, Verified
 from interlock.audit.errors import AuditError
 from interlock.stores import ledger
 from interlock.stores.postgres.audit import PostgresAudit
 from interlock.stores.postgres.database import PostgresDatabase
-from tests.stores.conformance import AuditConformance
+from tests.stores.conformance import KEY, AuditConformance
 
 Make = Callable[..., PostgresAudit]
 
@@ -115,3 +119,37 @@ def test_what_postgresql_cannot_keep_is_no_record(make: Make) -> None:
 def test_m9_a_database_that_is_away_is_an_error_of_the_audit() -> None:
     with pytest.raises(Exception, match="does not answer"):
         PostgresDatabase("postgresql://127.0.0.1:1/x", patience=0.5)
+
+
+def test_a_service_that_does_not_own_the_tables_can_append_and_erase_and_no_more(make: Make, postgres_dsn: str) -> None:
+    """The grants of docs/operations.md."""
+    filled(make())
+    page = (Path(__file__).parents[2] / "docs/operations.md").read_text()
+    grants = [line.strip() for line in page.splitlines() if line.strip().startswith(("GRANT ", "REVOKE "))]
+    assert len(grants) == 4
+    role = f"interlock_{os.getpid()}"
+    with psycopg.connect(postgres_dsn, autocommit=True) as db:
+        db.execute(f"CREATE ROLE {role} LOGIN".encode())
+        try:
+            for line in grants:
+                db.execute(
+                    line.rstrip(";")
+                    .replace("TO interlock", f"TO {role}")
+                    .replace("FROM interlock", f"FROM {role}")
+                    .encode()
+                )
+            audit = PostgresAudit(PostgresDatabase(make_conninfo(postgres_dsn, user=role)))
+            audit.append("run", "r9", {"principal": "emma"})
+            audit.extend([])
+            assert audit.erase("emma", by="olga").count == 1
+            assert isinstance(audit.verify(), Verified)
+            anchor(audit, [KEY], [], now=1.0)
+            with pytest.raises(AuditError, match="InsufficientPrivilege"):
+                audit.drop(by="olga")
+            for sql in ("ALTER TABLE audit DISABLE TRIGGER USER", "DELETE FROM audit", "UPDATE audit SET body = ''"):
+                with pytest.raises(psycopg.errors.InsufficientPrivilege), audit._database.transaction() as connection:
+                    connection.execute(sql)
+            audit.close()
+        finally:
+            db.execute(f"DROP OWNED BY {role}".encode())
+            db.execute(f"DROP ROLE {role}".encode())

@@ -57,10 +57,12 @@ class PostgresDatabase:
             StoreError: the database was written by a newer Interlock; then nothing changed.
         """
         with self.transaction() as db:
+            known = db.execute("SELECT to_regclass('interlock_schema') IS NOT NULL").fetchone() == (True,)
+            if known and self._version(db, part) == len(scripts):
+                return  # also for a role that may not create anything
             db.execute("SELECT pg_advisory_xact_lock(%s)", (_LOCK,))
             db.execute(_VERSIONS)
-            row = db.execute("SELECT version FROM interlock_schema WHERE part = %s", (part,)).fetchone()
-            done = row[0] if row else 0
+            done = self._version(db, part)
             if done > len(scripts):
                 raise StoreError(f"the database was written by a newer version of Interlock ({part} {done})")
             for script in scripts[done:]:
@@ -70,6 +72,11 @@ class PostgresDatabase:
                 "ON CONFLICT (part) DO UPDATE SET version = excluded.version",
                 (part, len(scripts)),
             )
+
+    @staticmethod
+    def _version(db: Connection, part: str) -> int:
+        row = db.execute("SELECT version FROM interlock_schema WHERE part = %s", (part,)).fetchone()
+        return row[0] if row else 0
 
     @contextmanager
     def transaction(self) -> Iterator[Connection]:
