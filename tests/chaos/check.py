@@ -35,7 +35,7 @@ class Findings:
         )
 
 
-def check(where: str, folder: Path, *, granted: set[str], stores: Stores | None = None) -> Findings:
+def check(where: str, folder: Path, *, granted: set[str]) -> Findings:
     """Everything that must hold of the store at `where` and of what was written to `folder`.
 
     `granted` are the digests that the approver has said yes to, once each.
@@ -43,7 +43,7 @@ def check(where: str, folder: Path, *, granted: set[str], stores: Stores | None 
     found = Findings()
     effects = [json.loads(line) for file in folder.glob("effects-*") for line in file.read_text().splitlines()]
     acks = [tuple(json.loads(line)) for file in folder.glob("acks-*") for line in file.read_text().splitlines()]
-    stores = stores or opened(where, stream="", clock=lambda: 0.0, patience=30)
+    stores = opened(where, stream="", clock=lambda: 0.0, patience=30)
     records = _records(where, stores, found)
     found.effects, found.acknowledged, found.records = len(effects), len(acks), len(records)
 

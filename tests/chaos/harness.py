@@ -60,6 +60,7 @@ class Chaos:
     seed: int
     restart: Callable[[], None] | None = None
     faults: bool = True
+    restart_every: int = 40  # kills
 
     def run(self) -> Findings:
         """Everything, and what is left of it."""
@@ -75,12 +76,12 @@ class Chaos:
             number = self.chance.randrange(NODES)
             if self.chance.random() < 0.9:
                 self.working(nodes[number])
-            time.sleep(self.chance.uniform(0, 0.15))
+            time.sleep(self.chance.uniform(0, 0.15 if self.chance.random() < 0.7 else 0.8))
             nodes[number].kill()
             nodes[number].join()
             if self.faults and self.chance.random() < 0.03:
                 self.hold(self.chance.uniform(0.1, 1.5))
-            if self.restart is not None and kill % 40 == 20:
+            if self.restart is not None and kill % self.restart_every == self.restart_every // 2:
                 self.restart()
             nodes[number] = self.start(context, number)
         for number, node in enumerate(nodes):  # and then everything goes on as if nothing had been
