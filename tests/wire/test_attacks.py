@@ -8,17 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from interlock.testing.model import Reply, Use
 from interlock.wire.anthropic import ANTHROPIC
 from interlock.wire.format import Format
 from interlock.wire.openai_chat import CHAT
 from interlock.wire.openai_responses import RESPONSES
-from tests.wire.driver import Seen, drive, no, opened, yes
+from tests.wire.driver import Seen, drive, no, opened, stream_of, yes
 
 Case = dict[str, Any]
 TABLE = tomllib.loads((Path(__file__).parents[1] / "corpora" / "wire.toml").read_text())
 FORMATS = {"chat": CHAT, "anthropic": ANTHROPIC, "responses": RESPONSES}
-CASES = [(name, case) for name, cases in TABLE.items() for case in cases]
+CASES = [(name, case) for name in FORMATS for case in TABLE[name]]
 IDS = [f"{name}-{case['id']}" for name, case in CASES]
 
 
@@ -107,6 +110,15 @@ def test_a_hidden_call_never_gets_out(name: str, case: Case) -> None:
     check(case, drive(opened(fmt), [raw[at : at + 1] for at in range(len(raw))], no))
 
 
+@pytest.mark.parametrize("case", TABLE["whole"], ids=lambda case: f"{case['format']}-{case['id']}")
+def test_a_call_hidden_in_a_body_never_gets_out(case: Case) -> None:
+    message = case.get("message", "")
+    body = (
+        case.get("body") or f'{{"id":"c","choices":[{{"index":0,"message":{message},"finish_reason":"tool_calls"}}]}}'
+    )
+    check(case, drive(opened(FORMATS[case["format"]], stream=False), [body.encode()], no))
+
+
 @pytest.mark.parametrize(("name", "case"), CASES, ids=IDS)
 def test_what_is_permitted_is_what_was_judged(name: str, case: Case) -> None:
     """With everything permitted, an independent reader finds in the client's stream the judged calls and no others."""
@@ -143,3 +155,63 @@ def test_the_client_gets_a_stream_of_its_dialect(name: str, case: Case) -> None:
         for line in lines:
             if line.startswith("data:") and line[5:].strip() != "[DONE]":
                 json.loads(line[5:])
+
+
+# Streams that a table does not foresee
+
+KEYS = ["name", "function", "tool_calls", "id", "index", "type", "item", "delta", "content_block", "input", "arguments"]
+KEYS += ["call_id", "output_index", "finish_reason", "output", "stop_reason", "partial_json", "choices", "response"]
+NEW = ["Name", "functions", "toolCalls", "x", "NAME", "inputs", "__proto__", "message", "extra"]
+
+
+@st.composite
+def spoilt(draw: st.DrawFn, name: str) -> list[bytes]:
+    """A stream with calls of `evil`, in which something has been dropped, doubled, moved, renamed or retyped."""
+    reply = Reply("Well.", (Use("evil", {"a": 1}), Use("evil", {"b": [2]})))
+    blocks = stream_of(FORMATS[name], reply).split(b"\n\n")[:-1]
+    for _ in range(draw(st.integers(1, 3))):
+        at = draw(st.integers(0, len(blocks) - 1))
+        match draw(st.sampled_from(["drop", "double", "move", "rename", "remove", "retype"])):
+            case "drop":
+                del blocks[at]
+            case "double":
+                blocks.insert(draw(st.integers(0, len(blocks))), blocks[at])
+            case "move":
+                blocks.insert(draw(st.integers(0, len(blocks) - 1)), blocks.pop(at))
+            case what:
+                blocks[at] = spoil(draw, blocks[at], what)
+        if not blocks:
+            break
+    return [block + b"\n\n" for block in blocks]
+
+
+def spoil(draw: st.DrawFn, block: bytes, what: str) -> bytes:
+    head, _, data = block.rpartition(b"data: ")
+    if data == b"[DONE]":
+        return block
+    value = json.loads(data)
+    objects = [value]
+    for item in objects:
+        objects += [v for v in (item.values() if isinstance(item, dict) else item) if isinstance(v, dict | list)]
+    places = [(item, key) for item in objects if isinstance(item, dict) for key in item if key in KEYS]
+    if not places:
+        return block
+    item, key = draw(st.sampled_from(places))
+    if what == "rename":
+        item[draw(st.sampled_from(NEW))] = item.pop(key)
+    elif what == "remove":
+        del item[key]
+    else:
+        item[key] = draw(st.sampled_from([None, True, 0, -1, 1, [], {}, [item[key]], {"name": item[key]}]))
+    return head + b"data: " + json.dumps(value).encode()
+
+
+@pytest.mark.parametrize("name", FORMATS)
+@settings(max_examples=250, deadline=None)
+@given(data=st.data())
+def test_a_spoilt_stream_gives_nothing_away(name: str, data: st.DataObject) -> None:
+    chunks = data.draw(spoilt(name))
+    refused = drive(opened(FORMATS[name]), chunks, no)
+    assert "evil" not in refused.out.decode()
+    permitted = drive(opened(FORMATS[name]), chunks, yes)
+    assert read_calls(FORMATS[name], permitted).count("evil") <= len([c for c in permitted.calls if c.name == "evil"])

@@ -590,8 +590,10 @@ class AnthropicStream(_Anthropic, Streamed):
 
     def _provider_failed(self, value: object) -> None:
         wrong = value.get("error") if isinstance(value, dict) else None
-        message = wrong.get("message") if isinstance(wrong, dict) else None
-        self._broken(message if isinstance(message, str) else BROKEN_OFF, code="provider_error")
+        wrong = wrong if isinstance(wrong, dict) else {}
+        status = next((status for status, kind in KINDS.items() if kind == wrong.get("type")), 502)
+        message = wrong.get("message")
+        self._broken(message if isinstance(message, str) else BROKEN_OFF, status=status)
 
     def _closed(self) -> None:
         self._frames(self._parser.end())

@@ -563,11 +563,12 @@ class ChatStream(_Chat, Streamed):
         if not isinstance(entry, dict) or passes(CHOICE, entry, self._allowed):
             raise ShapeError("a choice of the answer has a field which is not mediated")
         delta = entry.get("delta")
+        changed = delta is None
         if delta is None:
             delta = entry["delta"] = {}
         if not isinstance(delta, dict):
             raise ShapeError("a `delta` is no object")
-        changed = self._check(delta)
+        changed |= self._check(delta)
         finish, calls, legacy = entry.get("finish_reason"), delta.get("tool_calls"), delta.get("function_call")
         if finish is not None and (not isinstance(finish, str) or choice.finish not in {"", finish}):
             raise ShapeError("a choice has two reasons to finish")

@@ -35,12 +35,14 @@ MAX_WORD = 256  # characters of a text in an unknown field
 SUSPECT = re.compile(
     r"tool|func|call|plugin|mcp|agent|search|brows|web|server|connector|retriev|ground|code|exec|shell|computer|contain"
     r"|skill|memor|session|thread|convers|histor|previous|prior|prompt|messag|input|instruct|system|document|file|context"
-    r"|content|text|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ|argum|param"
+    r"|content|text|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ|argum|param|construct|proto"
 )
 
 
 def harmless(name: str, value: object) -> bool:
     """Whether an unknown field can be passed on unread."""
+    if name.startswith("__"):  # `__proto__` changes what an object is where JavaScript merges it
+        return False
     match value:
         case None | False:
             return True
@@ -94,7 +96,7 @@ def passes(known: Known, value: Mapping[str, Any], allowed: Allowed) -> str:
 
 def only(known: Known, value: Mapping[str, Any]) -> str:
     """The first field of a call that is not known and says anything: here a single word changes what is meant."""
-    return next((name for name in known.unknown(value) if value[name] is not None), "")
+    return next((name for name in known.unknown(value) if value[name] is not None or name.startswith("__")), "")
 
 
 def read_object(body: bytes) -> dict[str, Any]:
