@@ -197,6 +197,10 @@ KINDS: dict[str, Callable[[Rng], str]] = {
     "b62_29": lambda rng: grown(rng, "{b62:29}"),
     "b62_43": lambda rng: grown(rng, "{b62:43}"),
     "b62_60": lambda rng: grown(rng, "{b62:60}"),
+    "b62_40": lambda rng: grown(rng, "{b62:40}"),
+    "b64_43": lambda rng: grown(rng, "{b64:43}"),
+    "b64_22": lambda rng: grown(rng, "{b64:22}"),
+    "pgp": lambda rng: "\n".join([grown(rng, "{b64:64}") for _ in range(5)] + ["=" + grown(rng, "{b64:4}")]),
     "d6": lambda rng: _digits(rng, 6),
     "word": lambda rng: rng.choice(WORDS),
     "n": lambda rng: str(rng.randint(1, 99999)),
@@ -206,9 +210,9 @@ KINDS: dict[str, Callable[[Rng], str]] = {
     "time": lambda rng: f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}.{_digits(rng, 3)}Z",  # fmt: skip
     "v": lambda rng: f"{rng.randint(0, 20)}.{rng.randint(0, 30)}.{rng.randint(0, 9)}",
 }
-FILLER = frozenset("word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 d6".split())  # gold only if asked for: `{!hex40}`
+FILLER = frozenset("word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 b62_40 b64_43 b64_22 d6".split())  # gold only if asked for: `{!hex40}`
 SECRETS = frozenset(
-    "issued b62_32 b64_40 hex32 hex40 hex64 opaque password urlpassword jwt pem pem_cut pem_one pem_escaped basic b64pw sig b64key hook d6".split()
+    "issued b62_32 b64_40 hex32 hex40 hex64 opaque password urlpassword jwt pem pem_cut pem_one pem_escaped basic b64pw sig b64key hook d6 pgp uuid".split()
 )
 
 

@@ -107,7 +107,6 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
             for words in (
                 "i'm",
                 "i am",
-                "this is",
                 "signed by",
                 "on behalf of",
                 "cardholder",

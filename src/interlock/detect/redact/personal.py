@@ -57,6 +57,10 @@ def email(text: str, at: int, end: int) -> Iterator[Span]:
     if scheme >= 0 and not any(c in " /?\t\n\"'<>" for c in text[scheme + 3 : start]):
         return  # user and password of an address
     yield start, last, "pii/email"
+    if text[start - 1 : start] == "<" and text[last : last + 1] == ">":
+        written = _WRITTEN.search(text, max(0, start - 70), start - 1)
+        if written and person(written["v"], 2):
+            yield *written.span("v"), "pii/name"
 
 
 def spoken_email(text: str, at: int) -> Iterator[Span]:
@@ -193,14 +197,13 @@ def _numbers(text: str, start: int, end: int, run: str, before: str) -> Iterator
     n = sum(map(str.isdigit, run))
     if n >= 13:  # noqa: PLR2004
         for matched in _CARD.finditer(text, start, end):
-            digits = "".join(_GROUPS.findall(matched[0]))
-            if (
-                13 <= len(digits) <= 19
-                and checksum.card(digits)
-                and text[matched.start() - 1 : matched.start()] not in {"-", "/", "."}
-            ):  # noqa: PLR2004
-                yield *matched.span(), "pii/card"
-                return
+            if text[matched.start() - 1 : matched.start()] in {"-", "/", "."}:
+                continue
+            for last in {matched.end(), min(matched.end(), matched.start() + 16 + 3 * len(matched[1] or ""))}:
+                digits = "".join(_GROUPS.findall(text[matched.start() : last]))
+                if 13 <= len(digits) <= 19 and checksum.card(digits):  # noqa: PLR2004
+                    yield matched.start(), last, "pii/card"
+                    return
     if n >= 9:  # noqa: PLR2004
         at = start
         for form, check, name in _FORMS:
@@ -420,8 +423,9 @@ _NAME_WORD = r"[^\W\d_](?:[^\W\d_]|['\u2019.-](?=[^\W\d_])){0,24}"
 _UPPER_NAME = re.compile(
     rf"(?=[^\W\d_a-z])(?:{_NAME_WORD}\.?)(?:[ ](?:(?:van|von|de|der|den|del|da|dos|di|la|le|bin|al|el|ter|zu|y|e)[ ])*(?=[^\W\d_a-z]){_NAME_WORD}\.?){{0,3}}"
 )
+_WRITTEN = re.compile(rf"(?:^|(?<=[\s\"':,;(>]))(?P<v>{_UPPER_NAME.pattern})[\"']?[ ]$")
 _NAME_KEY = re.compile(
-    r"(?P<rest>[\w-]{0,20})\\?[\"']?[ \t]{0,3}[:=][ \t]{0,3}\\?[\"'](?P<v>[^\"'\n\\\d@:/<>{}()_=]{2,60})\\?[\"']"
+    r"(?P<rest>[\w-]{0,20})\\?[\"']?[ \t]{0,3}[:=][ \t]{0,3}\\?(?P<q>[\"'])(?P<v>(?:(?!(?P=q))[^\n\\\d@:/<>{}()_=]){2,60})\\?(?P=q)"
 )
 _NAME_LINE = re.compile(r"[ \t]{0,3}:[ \t]{1,3}(?P<v>.{2,60})")
 _NAME_KEYS = frozenset(
@@ -437,6 +441,7 @@ _NOT_NAME = frozenset(
     "university department office support sales new old my the a an and or of for in to with error warning info debug "
     "json xml html csv pdf monthly annual yearly daily weekly report order invoice item list table file folder page main "
     "name first last full blue red green black white large small medium unknown none null true false string number "
+    "news great breaking pipeline all everyone everybody folks sir madam both python java developer engineer forward big "
     "united north south east west street road avenue city state country time date visa mastercard american express "
     "getting started hello world notifications settings production staging development open source web mobile desktop "
     "key value title description home dashboard chat gpt claude sonnet opus haiku model agent assistant tool function here glad sorry sure fine not just going trying happy afraid looking back done ready good well excited wondering curious also still so very really too only getting having working using writing building running".split()
@@ -461,7 +466,7 @@ def name_key(text: str, start: int, end: int) -> Iterator[Span]:
     ):
         return
     line = _NAME_LINE.match(text, end)
-    if line and (key in _NAME_KEYS or (key == "name" and (text[start : start + 1] == "N" or start == 0))):
+    if line and (key in _NAME_KEYS or (key == "name" and text[start : start + 1] == "N")):
         found = _UPPER_NAME.match(text, line.start("v"))
         if (
             found

@@ -75,7 +75,7 @@ def wordy(value: str) -> bool:
     if not _WORDY.match(value):
         return False
     turns = sum(a.islower() and b.isupper() for a, b in itertools.pairwise(value))
-    return len(value) < MIN_BARE or not value.isalpha() or turns < len(value) // 6
+    return len(value) < MIN_BARE or not value.rstrip("0123456789").isalpha() or turns < len(value) // 6
 
 
 def classes(value: str) -> int:

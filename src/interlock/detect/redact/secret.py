@@ -36,7 +36,7 @@ def marked(text: str, rules: tuple[Issued, ...], at: int) -> Iterator[Span]:
     for rule in rules:
         if begins:
             matched = compiled(rule.shape).match(text, at)
-            if matched and drawn(matched[0]):
+            if matched and drawn(matched[0].lstrip("A")):
                 yield at, matched.end(), f"secret/{rule.id}"
                 continue
         pattern = compiled(rule.shape)
@@ -50,6 +50,8 @@ def marked(text: str, rules: tuple[Issued, ...], at: int) -> Iterator[Span]:
 def edge(text: str, start: int) -> bool:
     r"""Whether a credential can begin at `start`: not within a word, but after an escape such as a `\n` of JSON."""
     if start == 0 or text[start - 1] not in _EDGE:
+        return True
+    if text.startswith("//", start - 2) and start > 1:
         return True
     if start > 1 and text[start - 2] == "\\" and text[start - 1] in "nrt":
         return True
@@ -152,7 +154,7 @@ _BARE = re.compile(
     r"['](?=[\w!@#$%^*-])|[({](?=[^\s)}]*[)}])[^\s(){}]*[)}]){1,2000}+"
 )
 _TAG = re.compile(r"[^<>\n]{1,400}+(?=</)")
-_SCHEME = re.compile(r"(?:bearer|basic|token|apikey|api-key|key|negotiate|digest|sswS)[ \t]{1,4}", re.IGNORECASE)
+_SCHEME = re.compile(r"(?:bearer|token|apikey|api-key|key|ssws)[ \t]{1,4}", re.IGNORECASE)
 _HEAD = 64  # characters of a name in front of its trigger
 
 
@@ -203,10 +205,14 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
     scheme = _SCHEME.match(text, at) if of == "token" else None
     if scheme:
         at = scheme.end()
+    if matched["call"] and text[name_start : name_start + 8].lower().startswith(_ASKS):
+        return
     if matched["gap"]:
         flag = text[name_start - 1 : name_start] == "-" or text[name_start : name_start + 1] == "-"
-        if flag or (
-            of == "password" and text[max(0, name_start - 8) : name_start].lower().endswith(("sshpass ", "\t"))
+        if (
+            flag
+            or (of == "password" and _NETRC.search(text, max(0, name_start - 120), name_start))
+            or (of == "password" and text[max(0, name_start - 8) : name_start].lower().endswith(("sshpass ", "\t")))
         ):
             yield from _flagged(text, at, of, what)
             return
@@ -257,6 +263,23 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         yield at, at + len(value_text), what
 
 
+_ASKS = (
+    "get",
+    "fetch",
+    "read",
+    "load",
+    "check",
+    "verify",
+    "find",
+    "lookup",
+    "is_",
+    "has",
+    "ask",
+    "make",
+    "hash",
+    "delete",
+)
+_NETRC = re.compile(r"\b(?:login|machine|user|username)[ \t]+\S{1,80}\s+$")
 _WHAT = {
     "password": "secret/password",
     "secret": "secret/key",
@@ -343,7 +366,7 @@ def basic(text: str, end: int) -> Iterator[Span]:
     matched = _BASIC.match(text, end)
     if matched and ":" in _base64(matched["v"]):
         password = _base64(matched["v"]).partition(":")[2]
-        if not PLACEHOLDER.search(password):
+        if believed("password", password, quoted=True):
             yield *matched.span("v"), "secret/basic"
 
 
@@ -369,7 +392,7 @@ def authorization(text: str, end: int) -> Iterator[Span]:
         "genieKey",
         "discord",
         "geniekey",
-        "sswS".lower(),
+        "ssws",
         "dapi",
         "pat",
         "jwt",
@@ -421,26 +444,28 @@ def signature(text: str, start: int, end: int) -> Iterator[Span]:
         if before in {"?", "&", ";"} and len(matched["v"]) >= 20:  # noqa: PLR2004
             yield *matched.span("v"), "secret/signed-url"
     elif before in {"?", "&", "-", ";", " ", ","} and (
-        before != " " or "Credential=" in text[max(0, start - 300) : start]
+        before != " " or "Credential=" in text[max(0, start - 240) : start]
     ):
         yield *matched.span("v"), "secret/signed-url"
 
 
-_CURL_USER = re.compile(r"(?:curl|wget|http|https|xh)\b[^\n|;]{0,400}$")
-_MYSQL = re.compile(r"\b(?:mysql|mysqldump|mysqladmin|mariadb|sshpass|mariadb-dump|mysqlimport)\b[^\n|;]{0,300}$")
-_REDIS = re.compile(r"\bredis-cli\b[^\n|;]{0,300}$")
+_CURL_USER = re.compile(r"(?:curl|wget|http|https|xh)\b[^\n|;]{0,230}$")
+_MYSQL = re.compile(
+    r"\b(?:(?:docker|podman|helm registry|oras|skopeo) login|mysql|mysqldump|mysqladmin|mariadb|sshpass|mariadb-dump|mysqlimport)\b[^\n|;]{0,230}$"
+)
+_REDIS = re.compile(r"\bredis-cli\b[^\n|;]{0,230}$")
 
 
 def short_flag(text: str, start: int, end: int) -> Iterator[Span]:
     """`curl -u user:password`, `mysql -pPASSWORD`, `sshpass -p`, `redis-cli -a`."""
-    line = text[max(0, start - 400) : start + 1]
+    line = text[max(0, start - 240) : start + 1]
     flag = text[end - 1]
     if flag == "u" and _CURL_USER.search(line):
         matched = _USERPASS.match(text, end)
         if matched and believed("password", matched["v"], quoted=True):
             yield *matched.span("v"), "secret/password"
     elif flag == "p" and _MYSQL.search(line):
-        at = end + (text[end : end + 1] == " " and "sshpass" in line)
+        at = end + (text[end : end + 1] == " " and ("sshpass" in line or "login" in line))
         matched = _SHORT_P.match(text, at)
         if matched and not PLACEHOLDER.search(matched["v"]) and not matched["v"].startswith(("-", "=", "ort")):
             yield *matched.span("v"), "secret/password"
@@ -472,7 +497,7 @@ def service(text: str, start: int, end: int) -> Iterator[Span]:
             return
         value = matched["v"].rstrip(".:")
         gap = text[end : matched.start("v")]
-        if compiled(shape).fullmatch(value) and drawn(value) and any(map(str.isdigit, value)):
+        if compiled(shape).fullmatch(value) and drawn(value.replace("A" * 10, "")) and any(map(str.isdigit, value)):
             said = _SAYS.search(gap) or _SAYS.search(text[max(0, start - 20) : start])
             if said and not _SAYS_NOT.search(gap) and not PLACEHOLDER.search(gap):
                 yield matched.start("v"), matched.start("v") + len(value), "secret/service-key"

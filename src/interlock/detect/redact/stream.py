@@ -15,7 +15,8 @@ from interlock.detect.redact.plausible import kind
 
 Span = tuple[int, int, str]
 
-CONTEXT = 512  # characters before a part in which names stand that say what it holds
+CONTEXT = 256  # characters before a part in which names stand that say what it holds
+PART = 24  # characters that leave at once at least: each part costs a look at the context, too
 CAP = 8192  # characters without a place to divide at; the rest of such a part is withheld
 WITHHELD = "[withheld]"
 _WINDOW = 320  # characters that decide about a place
@@ -34,7 +35,7 @@ _HEADER = re.compile(
     r"cookie2?\\{0,3}[\"']?\]?[ \t]{0,4}[:=][^\n]{0,4000}$|(?:-----BEGIN|-----END)[^\n-]{0,80}$", re.IGNORECASE
 )
 _NAMED = re.compile(
-    r"(?i:i'm|i am|my name is|my name's|this is|signed by|on behalf of|cardholder|customer|patient|regards,|sincerely,|dear|dr\.|mr\.?|mrs\.?|ms\.?|[\w-]*(?:name|holder|patient|beneficiary|apellido|nombre|vorname)[ \t]{0,3}:)"
+    r"(?i:i'm|i am|my name is|my name's|signed by|on behalf of|cardholder|customer|patient|regards,|sincerely,|dear|dr\.|mr\.?|mrs\.?|ms\.?|[\w-]*(?:name|holder|patient|beneficiary|apellido|nombre|vorname)[ \t]{0,3}:)"
     r"\s{1,3}(?:(?:[^\W\d_a-z][\w'\u2019.-]{0,25}|van|von|de|der|den|del|da|dos|di|la|le|bin|al|el|ter|zu|y|e)\s){0,7}$"
 )
 _KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
@@ -127,7 +128,7 @@ class Stream:
             if place > CAP:
                 return None
             self.__looked = place
-            if self.__closed(place):
+            if place >= PART and self.__closed(place):
                 return place
         # a place needs the character behind it, so the last one may become one
         self.__looked = max(self.__looked, min(len(self.__pending), CAP) - 1, 0)
