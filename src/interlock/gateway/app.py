@@ -10,17 +10,18 @@ import asyncio
 import logging
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from hmac import compare_digest
 from typing import Any, Protocol
 
 import orjson
 
-from interlock.gateway.auth import Doorkeeper, Subject
+from interlock.gateway.auth import Doorkeeper
 from interlock.gateway.errors import Dialect, Refusal, error
 from interlock.gateway.limits import Admission, ClientGone, Message, Receive, Scope, Send, Stalls, Writer, read_body
 from interlock.gateway.mediate import Exchange, Request, Service
+from interlock.gateway.protocol import ABORT
 from interlock.gateway.telemetry import Tracer
 from interlock.wire.errors import WireError
 from interlock.wire.format import Format
@@ -133,7 +134,6 @@ class Gateway:
             return
         route = self._routes.get((method, path))
         name = _name(route)
-        writer = Writer(send)
         metrics = self.service.metrics
         began = time.perf_counter()
         status: list[int] = []
@@ -156,6 +156,8 @@ class Gateway:
                 await _answer(writer, refusal.status, refusal.body(dialect), refusal.headers())
         except ClientGone:
             metrics.aborted.add("client_gone")
+        except _Stalled:
+            scope["extensions"][ABORT]["abort"]()
         except Exception as problem:  # noqa: BLE001 - entry point: nothing of it may reach the client
             log.error("a request failed: %s", type(problem).__name__)  # noqa: TRY400 - a traceback could quote content
             metrics.aborted.add("broken")
@@ -214,7 +216,7 @@ class Gateway:
                 task.uncancel()
             self.service.metrics.aborted.add("client_gone" if why.args == ("gone",) else "client_stalled")
             if why.args == ("stalled",):
-                raise _Hang from None
+                raise _Stalled from None
         finally:
             gone.cancel()
 
@@ -294,7 +296,7 @@ class Gateway:
 _OPERATIONS = frozenset({"/healthz", "/readyz", "/metrics"})
 
 
-class _Hang(Exception):
+class _Stalled(Exception):
     """The client does not read."""
 
 
@@ -350,7 +352,3 @@ def _dialect(path: str) -> Dialect:
 
 def _name(route: Route | None) -> str:
     return "none" if route is None else route.kind if route.kind == "models" else f"{route.format}:{route.kind}"
-
-
-Answering = Callable[[Scope, Receive, Send], Awaitable[None]]
-__all__ = ["Gateway", "Mounted", "Route", "Subject", "routes", "token_is"]

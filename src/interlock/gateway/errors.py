@@ -38,6 +38,8 @@ class Refusal(InterlockError):
     def headers(self) -> list[tuple[bytes, bytes]]:
         """What a client needs to know beside the body: whether to come again, and when."""
         found = [(b"content-type", b"application/json"), (b"x-interlock-refusal", self.code.encode())]
+        if self.status in {408, 413}:
+            found.append((b"connection", b"close"))  # what is left of the body is not waited for
         if self.retry_after is None:
             # The SDKs ask again by themselves after 408, 409, 429 and 5xx; what is refused for good must not be.
             return [*found, (b"x-should-retry", b"false")]

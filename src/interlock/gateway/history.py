@@ -29,6 +29,7 @@ from interlock.wire.events import Event as Wired
 from interlock.wire.strict import loads
 
 REMEMBERED = 100_000  # marks in memory; the store has the others
+MOST = 64  # runs of one mark in memory
 FOREIGN = "answer of somebody else"  # the source of words that this gateway did not let out
 MAX_RUN = 128  # characters of a name that the client gives to a conversation
 WAITING = (
@@ -41,42 +42,52 @@ _OURS = re.compile(
 _NOTHING = "nothing but refusals"
 
 
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A run that let something out, and whether it had read anything external by then."""
+
+    run: str
+    external: bool
+
+
 class Marks:
-    """Which run let out an answer. Shared by the workers through the store of runs, if there is one."""
+    """Which runs let out an answer. Shared by the workers through the store of runs, if there is one."""
 
     def __init__(self, store: RunStore | None) -> None:
         self._store = store
-        self._runs: OrderedDict[str, tuple[str, ...]] = OrderedDict()
+        self._known: OrderedDict[str, tuple[Mark, ...]] = OrderedDict()
 
-    def of(self, mark: str) -> tuple[str, ...]:
-        """The runs that let it out, the latest last. A store that is away knows of none."""
-        found = self._runs.get(mark)
-        if found is None and self._store is not None:
+    def of(self, mark: str, *, anew: bool = False) -> tuple[Mark, ...]:
+        """Who let it out, the latest last; `anew` asks for what other workers may have added."""
+        found = self._known.get(mark, ())
+        if self._store is not None and (anew or not found):
             try:
-                found = tuple(str(fact["run"]) for _, fact in self._store.since(f"mark:{mark}", 0))
+                facts = [fact for _, fact in self._store.since(f"mark:{mark}", 0)]
             except Exception:  # noqa: BLE001 - a port: an unknown answer is external
-                return ()
-            if found:
+                return found
+            if facts:
+                found = tuple(Mark(str(fact["run"]), fact["external"] is not False) for fact in facts)
                 self._put(mark, found)
-        return found or ()
+        return found
 
-    def add(self, mark: str, run: str) -> None:
+    def add(self, mark: str, run: str, *, external: bool) -> None:
         """`run` has let it out."""
-        before = self._runs.get(mark, ())
-        if run in before:
+        new = Mark(run, external)
+        before = self._known.get(mark, ())
+        if new in before:
             return
-        self._put(mark, (*before[-7:], run))
+        self._put(mark, (*before, new))
         if self._store is not None:
             try:
-                self._store.add(f"mark:{mark}", [(run, {"run": run})])
+                self._store.add(f"mark:{mark}", [(f"{run}:{external:d}", {"run": run, "external": external})])
             except Exception:  # noqa: BLE001 - a port: other workers will take the answer for somebody else's
                 return
 
-    def _put(self, mark: str, runs: tuple[str, ...]) -> None:
-        self._runs[mark] = runs
-        self._runs.move_to_end(mark)
-        while len(self._runs) > REMEMBERED:
-            self._runs.popitem(last=False)
+    def _put(self, mark: str, marks: tuple[Mark, ...]) -> None:
+        self._known[mark] = marks[-MOST:]
+        self._known.move_to_end(mark)
+        while len(self._known) > REMEMBERED:
+            self._known.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,24 +100,27 @@ class Conversation:
     opening: str  # mark of the request that begins it; "" if it goes on, or has a name
     marks: Marks = field(repr=False)
 
-    def heard(self, texts: Sequence[str], calls: Sequence[str], *, refused: bool) -> None:
+    def heard(self, texts: Sequence[str], calls: Sequence[str], *, refused: bool, external: bool) -> None:
         """The client got these texts and calls (by id), and what it reads of refusals."""
         for call in calls:
             if call:
-                self.marks.add(_call_mark(self.subject, call), self.run)
+                self.marks.add(_call_mark(self.subject, call), self.run, external=external)
         for text in (*texts, REFUSED) if refused else texts:
             if plain := _plain(text):
-                self.marks.add(_text_mark(self.family, plain), self.run)
+                self.marks.add(_text_mark(self.family, plain), self.run, external=external)
 
     def ours(self, text: str) -> bool:
         """Whether this run let `text` out."""
         plain = _plain(text)
-        return not plain or self.run in self.marks.of(_text_mark(self.family, plain))
+        if not plain:
+            return True
+        mark = _text_mark(self.family, plain)
+        return any(self.run == m.run for anew in (False, True) for m in self.marks.of(mark, anew=anew))
 
     def come_again(self) -> None:
         """A call waits for a human: the same request, sent again, is the same run, to which the approval belongs."""
         if self.opening:
-            self.marks.add(self.opening, self.run)
+            self.marks.add(self.opening, self.run, external=True)
 
 
 def conversation(events: Sequence[Wired], subject: Subject, named: str, marks: Marks, fresh: str) -> Conversation:
@@ -122,7 +136,8 @@ def conversation(events: Sequence[Wired], subject: Subject, named: str, marks: M
         run = next(_known(events, subject, family, marks), f"unseen-{family[:32]}")
     else:
         opening = digest_of(["opening", family, [[e.role, e.text] for e in events if isinstance(e, Words)]])
-        run = (marks.of(opening) or (fresh,))[-1]
+        again = marks.of(opening, anew=True)
+        run = again[-1].run if again else fresh
     return Conversation(run=run, subject=subject, family=family, opening=opening, marks=marks)
 
 
@@ -131,13 +146,18 @@ def _answer(event: Wired) -> bool:
 
 
 def _known(events: Sequence[Wired], subject: Subject, family: str, marks: Marks) -> Iterator[str]:
-    """Runs whose marks the history bears: calls first, whose ids are unique; the latest first."""
+    """Runs whose marks the history bears: calls first, whose ids are unique; the latest first.
+
+    Two runs may have said the same. Then it is one that had read something external, if there is such a one: a history
+    from which the results were cut must not pass for another that had none.
+    """
     for event in reversed(events):
         if isinstance(event, Asked) and event.id:
-            yield from marks.of(_call_mark(subject, event.id))[-1:]
+            yield from (m.run for m in marks.of(_call_mark(subject, event.id))[-1:])
     for event in reversed(events):
         if isinstance(event, Words) and event.role == "assistant" and (plain := _plain(event.text)):
-            yield from marks.of(_text_mark(family, plain))[-1:]
+            found = marks.of(_text_mark(family, plain), anew=True)
+            yield from (m.run for m in [m for m in found if m.external][-1:] or found[-1:])
 
 
 def _call_mark(subject: Subject, call: str) -> str:

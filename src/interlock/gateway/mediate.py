@@ -341,8 +341,10 @@ class Exchange:
 
     async def _finish(self, heard: Heard) -> None:
         if not self._failed:
-            refused = self._refused > 0
-            await self._do(lambda: self._conversation.heard(heard.whole(), self._released, refused=refused))
+            refused, external = self._refused > 0, self._run.ledger.external
+            await self._do(
+                lambda: self._conversation.heard(heard.whole(), self._released, refused=refused, external=external)
+            )
         data = b"".join(self._out)
         self._out.clear()
         if self._streamed:
@@ -522,12 +524,12 @@ class Exchange:
 
     async def _answered(self, task: asyncio.Task[tuple[Decision | None, str]]) -> None:
         judge = self._approvals.pop(task)
-        decision, question = task.result()
+        decision, question = (None, "") if task.cancelled() else task.result()  # given up before anybody was asked
         if decision is None:
             self._service.metrics.calls.add("waiting")
             self._waiting = question
             self._conversation.come_again()
-            text = f"{WAITING} Approval {question}."
+            text = f"{WAITING} Approval {question}." if question else WAITING
         else:
             call = call_of(judge.call.name, judge.call.arguments or {}, self._conversation)
             text = REFUSED if call is None else await self._do(lambda: self._begin(decision, call))

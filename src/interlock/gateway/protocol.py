@@ -16,6 +16,7 @@ from uvicorn.server import ServerState
 
 from interlock.config import Settings
 
+ABORT = "interlock.abort"  # an ASGI extension: closes a connection at once, whatever still waits to be read
 _MAX_HEADERS = 100
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -64,6 +65,7 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
         def on_message_begin(self) -> None:
             self._reading_headers, self._seen = True, 0
             super().on_message_begin()
+            self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
 
         def on_url(self, url: bytes) -> None:
             super().on_url(url)
