@@ -9,6 +9,7 @@ from pydantic import ValidationError
 
 from interlock.approvals.approvers import NAME, Need, approvers_of, check_name, same_person
 from interlock.approvals.errors import NotYours
+from interlock.approvals.stored import Limits, limits_of
 from interlock.policy.part_approvals import ApprovalsPart
 
 GROUPS = {"finance": ["ana@example.com", "ben@example.com"], "it": ["cem"]}
@@ -25,6 +26,13 @@ def test_groups_and_names_become_needs() -> None:
     assert approvers.need("send_money") == Need(may=frozenset(GROUPS["finance"]), count=2)
     assert approvers.need("reboot").may == {"cem", "ana@example.com"}
     assert approvers.need("anything").may == {"cem", *GROUPS["finance"]}  # not: whoever comes along
+
+
+def test_times_and_numbers_become_limits() -> None:
+    assert limits_of(part(wait=5, expires=60, most=7, most_per_run=2)) == Limits(
+        wait=5, life=60, most=7, most_per_run=2
+    )
+    assert limits_of(ApprovalsPart()) == Limits()
 
 
 def test_without_approvers_every_approver_may() -> None:

@@ -26,7 +26,7 @@ from interlock.stores.errors import StoreAway
 from interlock.stores.memory.approvals import MemoryApprovals
 from interlock.stores.sqlite.approvals import SqliteApprovals
 from interlock.stores.sqlite.database import SqliteDatabase
-from tests.approvals.stage import SECRET, Stage
+from tests.approvals.stage import KEY, SECRET, Stage
 from tests.monitor.world import BOB, EVE, TO_EVE, World
 
 
@@ -361,6 +361,13 @@ def test_values_that_differ_only_in_what_is_redacted_are_different(stage: Stage)
     stage.call(run="r2", body="two")
     changes: Any = stage.desk.open("ana")[0]["changes"]
     assert {c["path"]: c["change"] for c in changes} == {"body": "changed", "to": "same"}
+
+
+def test_a_question_that_was_changed_keeps_nobody_from_the_others(stage: Stage) -> None:
+    stage.call()
+    stage.forge(lambda entry: entry["content"]["arguments"].update(to="bob@example.com"), KEY)
+    stage.call(run="r2")
+    assert [shown["run"] for shown in stage.desk.open("ana")] == ["r2"]
 
 
 def test_approved_calls_run_through_memory_too(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 import sys
 import tempfile
 import time
@@ -19,6 +20,7 @@ def run() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--store", choices=["sqlite", "postgres", "both"], default="both")
     options = parser.parse_args()
+    logging.getLogger("psycopg.pool").setLevel(logging.CRITICAL)  # that the server is away is the point
     stores = ["sqlite", "postgres"] if options.store == "both" else [options.store]
     wrong = False
     for store in stores:

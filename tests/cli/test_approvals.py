@@ -133,6 +133,14 @@ def test_what_was_tampered_with_is_told(terminal: Terminal) -> None:
     assert KEY.key.decode() not in done.stdout
 
 
+def test_what_shows_another_call_is_told_too(terminal: Terminal) -> None:
+    terminal.stage.call()
+    terminal.stage.forge(lambda entry: entry["content"]["arguments"].update(to="bob@example.com"), KEY)
+    terminal.stage.call(run="r2")
+    told = json.loads(terminal("approvals", "list", "--json").stdout)
+    assert ([a["run"] for a in told["approvals"]], told["damaged"]) == (["r2"], [terminal.stage.told[0].id])
+
+
 def test_ids_are_found_by_their_beginning_if_it_is_one_s(terminal: Terminal) -> None:
     terminal.stage.call()
     assert terminal("approvals", "show", "").returncode == 2

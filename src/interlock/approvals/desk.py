@@ -7,10 +7,11 @@ answers nothing.
 from __future__ import annotations
 
 import hmac
+from contextlib import suppress
 
 from interlock.approvals.approvers import check_name
 from interlock.approvals.entry import Entry, Given, Standing
-from interlock.approvals.errors import NoSuchApproval, NotYours
+from interlock.approvals.errors import NoSuchApproval, NotYours, Tampered
 from interlock.approvals.shown import as_json, question_of
 from interlock.approvals.stored import ApprovalStore
 from interlock.monitor.errors import ApprovalError
@@ -24,13 +25,14 @@ class Desk:
         self._store, self._redact = store, redact
 
     def open(self, by: str) -> list[dict[str, object]]:
-        """Every question that `by` may answer and has not, oldest first."""
+        """Every question that `by` may answer and has not, oldest first; none that shows another call than its own."""
         check_name(by)
-        return [
-            self._json(entry, "pending")
-            for entry in self._store.pending()
-            if entry.terms.need.accepts(by, entry.terms.principal) and by not in {g.by for g in entry.given}
-        ]
+        found = []
+        for entry in self._store.pending():
+            if entry.terms.need.accepts(by, entry.terms.principal) and by not in {g.by for g in entry.given}:
+                with suppress(Tampered):  # one that was changed keeps nobody from the others
+                    found.append(self._json(entry, "pending"))
+        return found
 
     def show(self, ref: str, by: str) -> dict[str, object]:
         """The question `ref`, open or settled.

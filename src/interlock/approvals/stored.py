@@ -27,6 +27,7 @@ from interlock.kernel.errors import InterlockError
 from interlock.monitor.errors import ApprovalError
 from interlock.monitor.ports import Redactor
 from interlock.monitor.question import Answer, Question, no, yes
+from interlock.policy.part_approvals import ApprovalsPart
 
 
 class ApprovalStore(Protocol):
@@ -87,6 +88,11 @@ class Limits:
     def __post_init__(self) -> None:
         if not (self.wait >= 0 and self.life > 0 and self.most > 0 and self.most_per_run > 0):
             raise ApprovalError("a wait is 0 s or more, a life longer than that, and at least one question may be open")
+
+
+def limits_of(part: ApprovalsPart) -> Limits:
+    """What the manifest says of times and numbers."""
+    return Limits(wait=part.wait, life=part.expires, most=part.most, most_per_run=part.most_per_run)
 
 
 class StoredApprovals:

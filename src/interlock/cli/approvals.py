@@ -47,7 +47,7 @@ def arguments(parser: ArgumentParser) -> None:
 
 def _list(options: Namespace) -> int:
     book = _book(options)
-    open_now, damaged = book.pending(), book.damaged()
+    open_now, damaged = _sound(book)
     if options.json:
         from interlock.approvals.shown import as_json
 
@@ -64,6 +64,22 @@ def _list(options: Namespace) -> int:
     if not open_now and not damaged:
         print("nothing waits for an answer")
     return 1 if damaged else 0
+
+
+def _sound(book: Book) -> tuple[list[Entry], list[str]]:
+    """Open questions, and the ids of those that were changed."""
+    from interlock.approvals.errors import Tampered
+    from interlock.approvals.shown import question_of
+
+    sound, damaged = [], list(book.damaged())
+    for entry in book.pending():
+        try:
+            question_of(entry)
+        except Tampered:
+            damaged.append(entry.id)
+        else:
+            sound.append(entry)
+    return sound, damaged
 
 
 def _show(options: Namespace) -> int:

@@ -44,7 +44,7 @@ class ApprovalsPart(_Part):
     )
     wait: float = Field(default=60, ge=0, le=86_400, description="Seconds that a call waits for its answer.")
     expires: float = Field(default=3600, gt=0, le=2_592_000, description="Seconds for which a question is open.")
-    most: int = Field(default=200, gt=0, le=10_000, description="Questions that may be open at once.")
+    most: int = Field(default=200, gt=0, le=1000, description="Questions that may be open at once.")
     most_per_run: int = Field(default=10, gt=0, le=1000, description="Of these, questions of one run.")
     approvers: dict[Group, list[Approver]] = Field(default={}, description="Groups of approvers by name.")
     tools: dict[Tool, NeedPart] = Field(default={}, description="Who approves which tool.")
