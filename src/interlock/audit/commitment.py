@@ -16,7 +16,7 @@ from hashlib import sha256
 
 IMPERSONAL = frozenset(
     "agent approved asked blocked by change confidence decision dropped effect effects findings granted handle handles"
-    " kind label limit nonce obligations open origins outcome policy question role rules state tool".split()
+    " kind limit nonce obligations open origins outcome policy question role rules state tool".split()
 )
 SALT = 32  # hex digits
 
