@@ -8,7 +8,7 @@ from __future__ import annotations
 import runpy
 import sys
 
-BENCHES = ("decision", "files")
+BENCHES = ("decision", "files", "wire")
 
 
 def main() -> int:

@@ -365,3 +365,11 @@ def test_what_waits_is_bounded() -> None:
     steps = [step for _ in range(17) for step in machine.feed(long)]
     assert any(isinstance(step, Failed) for step in steps)
     assert machine.finished
+
+
+def test_a_text_that_is_told_twice_is_told_once() -> None:
+    raw = choice(0, {"content": "hi"}).replace(b'"index": 0', b'"index": 0, "text": "hi"') + choice(0, {}, "stop")
+    seen = drive(opened(CHAT), [raw, b"data: [DONE]\n\n"])
+    assert not seen.problem
+    assert said(CHAT, seen.data) == "hi"
+    assert "text" not in seen.data[0]["choices"][0]

@@ -92,8 +92,17 @@ def read(body: bytes, allowed: Allowed) -> RequestView:
         reader.host(at, "mcp")
     for name in STATE:
         if value.get(name):
-            reader.uses_state(name, brings=True)
+            reader.uses_state(name, brings=not (name == "context_management" and _only_clears(value[name])))
     return reader.view(format=NAME, body=body, value=value, limit=value.get("max_tokens"), add_system=_add_system)
+
+
+def _only_clears(editing: object) -> bool:
+    """Whether the provider only leaves things out of the history: what the model reads is then less than was seen."""
+    edits = editing.get("edits") if isinstance(editing, dict) and editing.keys() == {"edits"} else None
+    return isinstance(edits, list) and all(
+        isinstance(edit, dict) and isinstance(edit.get("type"), str) and edit["type"].startswith("clear_")
+        for edit in edits
+    )
 
 
 def _read_content(reader: Reader, at: Position, content: object, role: Literal["system", "user", "assistant"]) -> None:
@@ -251,7 +260,7 @@ EVENTS = {
     "content_block_delta": Known("type index delta"),
     "content_block_stop": Known("type index"),
     "message_delta": Known("type delta usage context_management input_transformations"),
-    "message_stop": Known("type"),
+    "message_stop": Known("type amazon-bedrock-invocationMetrics"),
     "ping": Known("type"),
 }
 ANSWER = Known(

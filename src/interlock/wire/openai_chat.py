@@ -233,14 +233,15 @@ CHUNK = Known(
     " prompt_token_ids"
 )
 CHOICE = Known(
-    "index delta finish_reason logprobs native_finish_reason stop_reason matched_stop token_ids content_filter_results"
-    " content_filter_offsets content_filter_result"
+    "index delta text finish_reason logprobs native_finish_reason stop_reason matched_stop token_ids"
+    " content_filter_results content_filter_offsets content_filter_result"
 )
 DELTA = Known(
     "role content refusal tool_calls function_call reasoning_content reasoning reasoning_details annotations audio"
+    " extra_content"
 )
 BODY = Known(" ".join(CHUNK.names) + " metadata")
-WHOLE_CHOICE = Known(" ".join(CHOICE.names - {"delta"}) + " message")
+WHOLE_CHOICE = Known(" ".join(CHOICE.names - {"delta", "text"}) + " message")
 SPOKEN: tuple[tuple[str, Kind], ...] = (
     ("reasoning_content", "reasoning"),
     ("reasoning", "reasoning"),
@@ -568,6 +569,11 @@ class ChatStream(_Chat, Streamed):
             delta = entry["delta"] = {}
         if not isinstance(delta, dict):
             raise ShapeError("a `delta` is no object")
+        if (text := entry.get("text")) is not None:
+            if text != (delta.get("content") or ""):
+                raise ShapeError("a choice of the answer tells its text in two ways")
+            del entry["text"]  # some servers say it twice
+            changed = True
         changed |= self._check(delta)
         finish, calls, legacy = entry.get("finish_reason"), delta.get("tool_calls"), delta.get("function_call")
         if finish is not None and (not isinstance(finish, str) or choice.finish not in {"", finish}):

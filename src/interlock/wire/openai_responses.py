@@ -290,7 +290,7 @@ ANSWER = Known(
     " input_transformations max_output_tokens max_tool_calls moderation output_text previous_response_id prompt"
     " prompt_cache_diagnostics prompt_cache_key prompt_cache_options prompt_cache_retention reasoning"
     " safety_identifier service_tier status store text tool_usage top_logprobs truncation usage user billing"
-    " frequency_penalty presence_penalty"
+    " frequency_penalty presence_penalty content_filters"
 )
 BEGINS = frozenset({"response.created", "response.queued", "response.in_progress"})
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
