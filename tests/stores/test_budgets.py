@@ -188,10 +188,15 @@ def test_a_full_disk_refuses_and_changes_nothing(tmp_path: Path) -> None:
         pages = db.execute("PRAGMA page_count").fetchone()[0]
         db.execute(f"PRAGMA max_page_count = {pages}")
     before = ledger.used([line()])
-    with pytest.raises(StoreAway, match="full"):
-        for n in range(5_000):
+    for n in range(5_000):
+        try:
             ledger.reserve(f"full-{n}", [line(limit=10_000)])
-            before = ledger.used([line()])
+        except StoreAway as error:
+            assert "full" in str(error)  # noqa: PT017 - how many fit is the file's affair
+            break
+        before = ledger.used([line()])
+    else:
+        pytest.fail("the disk was not full")
     assert ledger.used([line()]) == before
     with database.reading() as db:
         db.execute("PRAGMA max_page_count = 100000")
@@ -252,4 +257,5 @@ def test_what_is_kept_of_a_reservation_names_no_argument(tmp_path: Path) -> None
     ledger = SqliteBudgets(SqliteDatabase(tmp_path / "b.db", durable=False))
     ledger.reserve("k", [line()])
     rows: list[Any] = sqlite3.connect(tmp_path / "b.db").execute("SELECT * FROM budget_reservations").fetchall()
-    assert json.loads(rows[0][1]) == [["agent:a|calls/day", 1]]
+    assert rows[0][1] == "k"
+    assert [part[0] for part in json.loads(rows[0][2])] == ["agent:a|calls/day"]

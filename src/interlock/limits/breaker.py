@@ -13,10 +13,10 @@ one that goes back keeps an open breaker open.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from interlock.limits.errors import TermsError
 
@@ -78,8 +78,7 @@ class Settings:
             raise TermsError(f"a breaker that judges {self.minimum} calls in a window of {self.window} never opens")
 
 
-@dataclass(frozen=True, slots=True)
-class Breaker:
+class Breaker(NamedTuple):  # made anew for each call that ends: a dataclass would take three times as long
     """The state of one breaker. A window of calls is two bit rows, newest last; one of time is its buckets."""
 
     state: State = State.CLOSED
@@ -103,26 +102,26 @@ def shift(breaker: Breaker, event: Event, now: float) -> Breaker:
 
 def turned(breaker: Breaker, settings: Settings, now: float) -> Breaker:
     """The breaker as the mere passing of time has left it."""
-    if breaker.state is State.OPEN and now - breaker.since >= settings.open:
-        return shift(breaker, Event.WAITED, now)
     if breaker.state is State.HALF_OPEN and breaker.admitted and now - breaker.since >= settings.open:
         lost = breaker.admitted > breaker.calls
         bad = lost or _too_many(settings, breaker.calls, breaker.failed, breaker.slow)
-        return shift(breaker, Event.RELAPSED if bad else Event.HEALED, now)
+        # As of when its time was over, not of when somebody looks: looking must not begin it anew.
+        breaker = shift(breaker, Event.RELAPSED if bad else Event.HEALED, breaker.since + settings.open)
+    if breaker.state is State.OPEN and now - breaker.since >= settings.open:
+        return shift(breaker, Event.WAITED, now)
     return breaker
 
 
 def admits(breaker: Breaker, settings: Settings, now: float) -> bool:
     """Whether one more call would be let through now."""
-    match breaker.state:
-        case State.CLOSED | State.DISABLED:
-            return True
-        case State.FORCED_OPEN:
-            return False
-        case State.OPEN | State.HALF_OPEN:
-            breaker = turned(breaker, settings, now)
-            trying = breaker.state is State.HALF_OPEN and breaker.admitted < settings.trials
-            return trying or breaker.state is State.CLOSED
+    state = breaker.state
+    if state is State.CLOSED or state is State.DISABLED:
+        return True
+    if state is State.FORCED_OPEN:
+        return False
+    breaker = turned(breaker, settings, now)
+    trying = breaker.state is State.HALF_OPEN and breaker.admitted < settings.trials
+    return trying or breaker.state is State.CLOSED
 
 
 def admit(breaker: Breaker, settings: Settings, now: float) -> Breaker | None:
@@ -132,14 +131,14 @@ def admit(breaker: Breaker, settings: Settings, now: float) -> Breaker | None:
     breaker = turned(breaker, settings, now)
     if not admits(breaker, settings, now):
         return None
-    return replace(breaker, admitted=breaker.admitted + 1) if breaker.state is State.HALF_OPEN else breaker
+    return breaker._replace(admitted=breaker.admitted + 1) if breaker.state is State.HALF_OPEN else breaker
 
 
 def withdraw(breaker: Breaker, term: int) -> Breaker:
     """The breaker after a call that was admitted in `term` was not made."""
     if breaker.term != term or breaker.state is not State.HALF_OPEN:
         return breaker
-    return replace(breaker, admitted=breaker.admitted - 1)
+    return breaker._replace(admitted=breaker.admitted - 1)
 
 
 def record(breaker: Breaker, settings: Settings, now: float, *, term: int, failed: bool, took: float) -> Breaker:
@@ -147,17 +146,15 @@ def record(breaker: Breaker, settings: Settings, now: float, *, term: int, faile
     if breaker.term != term:
         return breaker
     slow = took >= settings.slow_after
-    match breaker.state:
-        case State.CLOSED:
-            return _counted(breaker, settings, now, failed=failed, slow=slow)
-        case State.HALF_OPEN:
-            calls, failures, slows = breaker.calls + 1, breaker.failed + failed, breaker.slow + slow
-            if calls < settings.trials:
-                return replace(breaker, calls=calls, failed=failures, slow=slows)
-            event = Event.RELAPSED if _too_many(settings, calls, failures, slows) else Event.HEALED
-            return shift(breaker, event, now)
-        case State.OPEN | State.FORCED_OPEN | State.DISABLED:
-            return breaker
+    if breaker.state is State.CLOSED:
+        return _counted(breaker, settings, now, failed=failed, slow=slow)
+    if breaker.state is not State.HALF_OPEN:
+        return breaker
+    calls, failures, slows = breaker.calls + 1, breaker.failed + failed, breaker.slow + slow
+    if calls < settings.trials:
+        return breaker._replace(calls=calls, failed=failures, slow=slows)
+    event = Event.RELAPSED if _too_many(settings, calls, failures, slows) else Event.HEALED
+    return shift(breaker, event, now)
 
 
 def _counted(breaker: Breaker, settings: Settings, now: float, *, failed: bool, slow: bool) -> Breaker:
@@ -165,12 +162,15 @@ def _counted(breaker: Breaker, settings: Settings, now: float, *, failed: bool, 
         return _timed(breaker, settings, now, failed=failed, slow=slow)
     if breaker.calls == settings.window and not (breaker.failed or breaker.slow or failed or slow):
         return breaker  # nothing but good calls, and one more
-    mask = (1 << settings.window) - 1
-    failures = (breaker.failed << 1 | failed) & mask
-    slows = (breaker.slow << 1 | slow) & mask
-    calls = min(breaker.calls + 1, settings.window)
+    calls, failures, slows = breaker.calls, breaker.failed << 1 | failed, breaker.slow << 1 | slow
+    if calls == settings.window:
+        mask = (1 << calls) - 1
+        failures, slows = failures & mask, slows & mask
+    else:
+        calls += 1
     counted = Breaker(State.CLOSED, breaker.term, breaker.since, 0, calls, failures, slows)
-    if calls >= settings.minimum and _too_many(settings, calls, failures.bit_count(), slows.bit_count()):
+    bad = failures or slows
+    if bad and calls >= settings.minimum and _too_many(settings, calls, failures.bit_count(), slows.bit_count()):
         return shift(counted, Event.TRIPPED, now)
     return counted
 
@@ -182,7 +182,7 @@ def _timed(breaker: Breaker, settings: Settings, now: float, *, failed: bool, sl
     buckets = tuple(b for b in breaker.buckets if number - BUCKETS < b[0] < number)
     last = breaker.buckets[-1] if breaker.buckets and breaker.buckets[-1][0] == number else (number, 0, 0, 0)
     buckets += ((number, last[1] + 1, last[2] + failed, last[3] + slow),)
-    counted = replace(breaker, buckets=buckets)
+    counted = breaker._replace(buckets=buckets)
     calls, failures, slows = (sum(b[i] for b in buckets) for i in (1, 2, 3))
     if calls >= settings.minimum and _too_many(settings, calls, failures, slows):
         return shift(counted, Event.TRIPPED, now)

@@ -146,8 +146,22 @@ def started(window: Window, now: float) -> int:
         case Window.MINUTE | Window.HOUR | Window.DAY:
             return int(now // SECONDS[window]) * SECONDS[window]
         case Window.MONTH:
-            day = datetime.fromtimestamp(now, UTC)
+            day = datetime.fromtimestamp(math.floor(now), UTC)  # which would round up
             return int(datetime(day.year, day.month, 1, tzinfo=UTC).timestamp())
+        case _:
+            assert_never(window)
+
+
+def ended(window: Window, start: int) -> float:
+    """When the window that began at `start` ends."""
+    match window:
+        case Window.RUN | Window.TOTAL:
+            return math.inf
+        case Window.MINUTE | Window.HOUR | Window.DAY:
+            return start + SECONDS[window]
+        case Window.MONTH:
+            day = datetime.fromtimestamp(start, UTC)
+            return datetime(day.year + day.month // 12, day.month % 12 + 1, 1, tzinfo=UTC).timestamp()
         case _:
             assert_never(window)
 

@@ -14,9 +14,11 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
-from typing import Final, TypeAlias
+from types import MappingProxyType
+from typing import Final, NamedTuple, TypeAlias
 
 from interlock.kernel.call import Call
 from interlock.kernel.errors import InterlockError
@@ -34,11 +36,25 @@ from interlock.limits.terms import AgentTerms, Terms, ToolTerms
 HELD_MS: Final = 30_000  # milliseconds reserved for a call of a tool without a timeout
 HELD_BYTES: Final = 65_536  # reserved for a result
 PATIENCE: Final = 3  # calls that a run may ask for after its own budget is used up
-RUNS: Final = 100_000  # that are remembered
+RUNS: Final = 4_096  # whose trails are remembered
+OPEN: Final = 100_000  # calls on their way, halted runs, and what a ledger has yet to be told, at most
+OFTEN: Final = 4_096  # calls between two tidyings
+IDLE: Final = 7 * 86_400.0  # seconds after which the accounts of a run are forgotten
+MEASURED: Final = (Meter.SECONDS, Meter.BYTES)
+NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 NONE: Final[frozenset[str]] = frozenset()
 UPSTREAM: Final = breaker.Settings(failures=0.5, minimum=20, open=30.0, trials=3)
 
-_Lines: TypeAlias = tuple[tuple[Ledger, tuple[Line, ...]], ...]  # by ledger
+
+class _Part(NamedTuple):
+    """What one ledger keeps of it; `measured` are the accounts whose amount shows only afterwards."""
+
+    ledger: Ledger
+    lines: tuple[Line, ...]
+    measured: tuple[tuple[str, Meter], ...]
+
+
+_Lines: TypeAlias = tuple[_Part, ...]
 
 
 @dataclass(slots=True, kw_only=True)
@@ -71,7 +87,7 @@ class _Needs:
     room: _Lines
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)  # not frozen: one is made for each call, and freezing would take four times as long
 class _Open:
     """A reservation on its way."""
 
@@ -115,6 +131,7 @@ class Limits:
             f"tool:{name}": Breaker(tool.state) for name, tool in terms.tools.items() if tool.breaker is not None
         }
         self._open: dict[str, _Open] = {}
+        self._taken = 0
         self._handed: dict[str, list[str]] = {}  # digest of a call that somebody else makes -> its keys
         self._untold: OrderedDict[tuple[str, int], tuple[Ledger, Mapping[str, int] | None]] = OrderedDict()
 
@@ -192,7 +209,7 @@ class Limits:
             with self._lock:
                 if key in self._open:
                     self._handed.setdefault(call.digest, []).append(key)
-                    if len(self._handed) > RUNS:  # what is dropped here lapses
+                    if len(self._handed) > OPEN:  # what is dropped here lapses
                         self._handed.pop(next(iter(self._handed)))
             return
         run = self._run(call)
@@ -205,9 +222,8 @@ class Limits:
             took = 0.0 if opened is None else self._ended(opened, failed=failed)
             self._saw(run, call, result, failed=failed)
         if opened is not None:
-            used = {Meter.SECONDS: math.ceil(took * 1_000), Meter.BYTES: size}
-            for ledger, lines in opened.lines:
-                self._tell(ledger, key, {line.account: used[m] for line in lines if (m := _meter(line)) in used})
+            for part in opened.lines:
+                self._tell(part.ledger, key, _measured(part, took, size) if part.measured else NOTHING)
 
     def refused(self, call: Call, why: str) -> None:
         """The call was asked for and not made: a run that asks for the same again and again is a loop, too."""
@@ -256,8 +272,8 @@ class Limits:
             if opened is None:
                 return
             self._ended(opened, failed=failed)
-        for ledger, lines in opened.lines:
-            self._tell(ledger, key, {} if usage is None else self._counted(lines, opened.model, usage))
+        for part in opened.lines:
+            self._tell(part.ledger, key, NOTHING if usage is None else self._counted(part, opened.model, usage))
 
     def release_model(self, key: str) -> None:
         """Give back what was reserved: the request was not sent."""
@@ -278,10 +294,11 @@ class Limits:
             with self._lock:
                 self._halt(state, str(error))
             raise
-        for ledger, lines in self._by_ledger(state, [(budget, 0) for budget, _ in amounts]):
+        for part in self._by_ledger(state, [(budget, 0) for budget, _ in amounts]):
             # It has happened, so no limit is asked.
-            ledger.reserve(key, [Line(n.account, 0, MAX_AMOUNT, n.window) for n in lines], lease=self._lease)
-            ledger.settle(key, self._counted(lines, model, usage))
+            lines = [Line(n.account, 0, MAX_AMOUNT, n.window) for n in part.lines]
+            part.ledger.reserve(key, lines, lease=self._lease)
+            part.ledger.settle(key, self._counted(part, model, usage))
 
     # operators
 
@@ -316,11 +333,10 @@ class Limits:
                     found.append(("rate", f"the rate lets the next call pass in {wait:.1f} s"))
             except InterlockError as error:
                 found.append(("rate", str(error)))
-        if needs.settings is not None:
-            with self._lock:
-                if not breaker.admits(self._breakers[needs.fuse], needs.settings, self._now()):
-                    found.append(("breaker", f"the breaker of `{needs.fuse}` lets nothing pass now"))
-        for ledger, lines in needs.room:
+        settings = needs.settings
+        if settings is not None and not breaker.admits(self._breakers[needs.fuse], settings, self._now()):
+            found.append(("breaker", f"the breaker of `{needs.fuse}` lets nothing pass now"))
+        for ledger, lines, _ in needs.room:
             try:
                 account = ledger.full(lines)
             except InterlockError as error:
@@ -354,8 +370,9 @@ class Limits:
         opened = _Open(run, name, settings, term, now, lines, model)
         done: list[Ledger] = []
         try:
-            for ledger, part in lines:
-                self._untold.pop((key, id(ledger)), None)  # the key is tried again
+            for ledger, part, _ in lines:
+                if self._untold:
+                    self._untold.pop((key, id(ledger)), None)  # the key is tried again
                 done.append(ledger)
                 ledger.reserve(key, part, lease=self._lease)
         except BaseException as error:
@@ -366,10 +383,10 @@ class Limits:
             with self._lock:
                 self._withdrawn(opened)
             raise
-        with self._lock:
-            self._open[key] = opened
-            if len(self._open) > RUNS:
-                self._open.pop(next(iter(self._open)))
+        self._open[key] = opened
+        self._taken += 1
+        if self._taken % OFTEN == 0:
+            self._tidy()
 
     def _give_back(self, key: str) -> None:
         with self._lock:
@@ -377,8 +394,8 @@ class Limits:
             if opened is None:
                 return
             self._withdrawn(opened)
-        for ledger, _ in opened.lines:
-            self._tell(ledger, key, None)
+        for part in opened.lines:
+            self._tell(part.ledger, key, None)
 
     def _tell(self, ledger: Ledger, key: str, used: Mapping[str, int] | None) -> None:
         """Settle, or release for None; what a ledger does not take now it is told later."""
@@ -389,7 +406,7 @@ class Limits:
         except InterlockError:
             with self._lock:
                 self._untold[key, id(ledger)] = ledger, used
-                if len(self._untold) > RUNS:  # what is dropped here stays counted as it was reserved
+                if len(self._untold) > OPEN:  # what is dropped here stays counted as it was reserved
                     self._untold.popitem(last=False)
 
     def _catch_up(self) -> None:
@@ -446,7 +463,7 @@ class Limits:
             return
         run.halted = why
         self._stopped[run.agent, run.principal, run.id] = why
-        if len(self._stopped) > RUNS:
+        if len(self._stopped) > OPEN:
             self._stopped.popitem(last=False)
 
     def _run(self, call: Call) -> _Run:
@@ -514,7 +531,10 @@ class Limits:
             whose = _subject(run, budget, of_agent=id(budget) in own)
             line = Line(budget.account(whose), amount, budget.limit, budget.window)
             parts.setdefault(id(ledger), (ledger, []))[1].append(line)
-        return tuple((ledger, tuple(lines)) for ledger, lines in parts.values())
+        return tuple(
+            _Part(ledger, tuple(lines), tuple((n.account, m) for n in lines if (m := _meter(n)) in MEASURED))
+            for ledger, lines in parts.values()
+        )
 
     def _model_amounts(self, run: _Run, model: str, usage: Usage) -> list[tuple[Budget, int]]:
         amounts = []
@@ -534,10 +554,17 @@ class Limits:
             )
         return price.of(usage)
 
-    def _counted(self, lines: tuple[Line, ...], model: str, usage: Usage) -> dict[str, int]:
-        return {
-            line.account: usage.tokens if _meter(line) is Meter.TOKENS else self._cost(model, usage) for line in lines
-        }
+    def _counted(self, part: _Part, model: str, usage: Usage) -> dict[str, int]:
+        return {n.account: usage.tokens if _meter(n) is Meter.TOKENS else self._cost(model, usage) for n in part.lines}
+
+    def _tidy(self) -> None:
+        """Forget what is long over, now and then."""
+        with self._lock:
+            for key in list(self._open)[:-OPEN]:  # whoever has it will not come back; it lapses
+                del self._open[key]
+        for ledger in {id(each): each for each in (self._ledger, self._run_ledger)}.values():
+            with suppress(InterlockError):
+                ledger.prune(idle=IDLE)
 
     def _settings(self, name: str) -> breaker.Settings:
         tool = self._terms.tools.get(name.removeprefix("tool:")) if name.startswith("tool:") else None
@@ -545,9 +572,12 @@ class Limits:
 
     def _now(self) -> float:
         now = self._clock()
-        if not math.isfinite(now):
+        if now > self._latest:
+            if now == math.inf:
+                raise ValueError("the clock gives no time")
+            self._latest = now
+        elif not now > -math.inf:  # also when it is no number
             raise ValueError("the clock gives no time")
-        self._latest = max(self._latest, now)
         return self._latest
 
 
@@ -574,6 +604,10 @@ def _subject(run: _Run, budget: Budget, *, of_agent: bool) -> str:
 
 def _meter(line: Line) -> Meter:
     return Meter(line.account.rpartition("|")[2].partition("/")[0])
+
+
+def _measured(part: _Part, took: float, size: int) -> dict[str, int]:
+    return {name: size if meter is Meter.BYTES else math.ceil(took * 1_000) for name, meter in part.measured}
 
 
 def _short(account: str) -> str:

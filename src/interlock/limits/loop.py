@@ -31,6 +31,7 @@ Pair: TypeAlias = tuple[int, int]  # when to warn, when to halt
 MEMORY: Final = 64  # outcomes
 LENGTHS: Final = (2, 3, 4)  # of cycles
 LONG: Final = 2_000  # characters; a longer text is compared as it is
+NO_MATCH: Final = (0, 0, 0)
 COUNTERS: Final = frozenset(
     "page pagenumber page_number pageno offset cursor skip attempt attempts try retry retries counter count iteration "
     "step seq sequence nonce timestamp request_id requestid idempotency_key trace_id".split()
@@ -64,16 +65,36 @@ class Alarm:
 
 
 @dataclass(slots=True)
+class _Still:
+    """One tool's calls since its result has changed. The first is spelled out only when a second one comes."""
+
+    result: str
+    first: object
+    row: int = 1  # how often in a row
+    blurred: dict[int, int] = field(default_factory=dict)  # call without numbers -> times
+
+    def another(self, plain: object) -> int:
+        """How many calls are now the same as this one, but for numbers."""
+        if not self.blurred:
+            self.blurred[hash(_blurred(self.first))] = 1
+            self.first = None
+        elif len(self.blurred) >= MEMORY:
+            self.blurred.clear()
+        name = hash(_blurred(plain))
+        times = self.blurred[name] = self.blurred.get(name, 0) + 1
+        return times
+
+
+@dataclass(slots=True)
 class Trail:
     """The last outcomes of one run. `saw` is the only thing that changes it."""
 
     recent: deque[int] = field(default_factory=lambda: deque(maxlen=MEMORY))
     known: dict[int, int] = field(default_factory=dict)  # outcome -> times among `recent`
     since: dict[int, int] = field(default_factory=dict)  # outcome -> times since the last new one
-    matches: list[int] = field(default_factory=lambda: [0] * len(LENGTHS))
-    row: int = 0  # the outcome by tool, and
-    length: int = 0  # how often it came in a row
-    blurred: dict[int, tuple[str, int]] = field(default_factory=dict)  # call without numbers -> result, times in a row
+    matches: tuple[int, ...] = NO_MATCH  # by length of cycle: outcomes in a row that are the same as so many before
+    idle: dict[str, _Still] = field(default_factory=dict)  # by tool: results that do not change
+    row: str = ""  # the tool that has brought one result
 
     def saw(
         self, tool: str, arguments: Mapping[str, Frozen], result: str, settings: Settings, *, idle: bool
@@ -84,42 +105,41 @@ class Trail:
         """
         if tool in settings.polling:
             return None
-        plain = _plain(arguments)
+        plain = _object(arguments)
         outcome = hash((tool, plain, result))
         worst: Alarm | None = None
-
-        fresh = outcome not in self.known
-        self._remember(outcome)
-        if fresh:
+        known = self._remember(outcome)
+        if known == 1:
             self.since = {outcome: 1}
+            self.matches = NO_MATCH
         else:
             times = self.since[outcome] = self.since.get(outcome, 0) + 1
             worst = _alarm(settings.repeat, times, "the same call brought the same result {} times", worst)
-            worst = _alarm(settings.stuck, self.known[outcome], "one call brought the same result {} times", worst)
-        worst = self._cycles(settings, worst)
-        return self._idle(tool, plain, result, settings, worst) if idle else self._acted(worst)
+            worst = _alarm(settings.stuck, known, "one call brought the same result {} times", worst)
+            worst = self._cycles(settings, worst)
+        if not idle:
+            self.idle.clear()
+            return worst
+        return self._unmoved(tool, plain, result, settings, worst)
 
-    def _idle(self, tool: str, plain: object, result: str, settings: Settings, worst: Alarm | None) -> Alarm | None:
-        row = hash((tool, result))
-        self.length = self.length + 1 if row == self.row else 1
-        self.row = row
-        blurred = hash((tool, _blurred(plain)))
-        if len(self.blurred) >= MEMORY:
-            self.blurred.clear()
-        before, times = self.blurred.get(blurred, (result, 0))
-        times = times + 1 if before == result else 1
-        self.blurred[blurred] = result, times
+    def _unmoved(self, tool: str, plain: object, result: str, settings: Settings, worst: Alarm | None) -> Alarm | None:
+        still = self.idle.get(tool)
+        if still is None or still.result != result:
+            if len(self.idle) >= MEMORY:
+                self.idle.clear()
+            self.idle[tool] = _Still(result, plain)
+            self.row = tool
+            return worst
+        still.row = still.row + 1 if self.row == tool else 1
+        self.row = tool
+        times = still.another(plain)
         worst = _alarm(
             settings.jitter, times, "calls that differ in numbers only brought the same result {} times", worst
         )
-        return _alarm(settings.stuck, self.length, "one tool brought the same result {} times in a row", worst)
+        return _alarm(settings.stuck, still.row, "one tool brought the same result {} times in a row", worst)
 
-    def _acted(self, worst: Alarm | None) -> Alarm | None:
-        self.row = self.length = 0
-        self.blurred.clear()
-        return worst
-
-    def _remember(self, outcome: int) -> None:
+    def _remember(self, outcome: int) -> int:
+        """How often this outcome is now among the recent ones."""
         recent, known = self.recent, self.known
         if len(recent) == MEMORY:
             oldest = recent[0]
@@ -128,21 +148,22 @@ class Trail:
             else:
                 known[oldest] -= 1
         recent.append(outcome)
-        known[outcome] = known.get(outcome, 0) + 1
+        times = known[outcome] = known.get(outcome, 0) + 1
+        return times
 
     def _cycles(self, settings: Settings, worst: Alarm | None) -> Alarm | None:
         recent = self.recent
         newest, size = recent[-1], len(recent)
-        for n, length in enumerate(LENGTHS):
-            if size > length and recent[-1 - length] == newest:
-                self.matches[n] += 1
-                if self.matches[n] % length == 0:
-                    times = self.matches[n] // length + 1
-                    worst = _alarm(
-                        settings.cycle, times, f"the same {length} calls brought the same results {{}} times", worst
-                    )
-            else:
-                self.matches[n] = 0
+        matches = []
+        for before, length in zip(self.matches, LENGTHS, strict=True):
+            match = before + 1 if size > length and recent[-1 - length] == newest else 0
+            matches.append(match)
+            if match and match % length == 0:
+                times = match // length + 1
+                worst = _alarm(
+                    settings.cycle, times, f"the same {length} calls brought the same results {{}} times", worst
+                )
+        self.matches = tuple(matches)
         return worst
 
 
@@ -153,19 +174,24 @@ def _alarm(limits: Pair, times: int, why: str, worst: Alarm | None) -> Alarm | N
     return Alarm(why.format(times), halt=0 < halt <= times)
 
 
-def _plain(value: Frozen, name: str = "") -> object:
-    """The cosmetic spelling of a value: equal for calls that ask for the same."""
-    kind = type(value)
-    if kind is str:
-        text = _text(value)  # type: ignore[arg-type]
-        return _NUMBER.sub("", text) if name.lower() in COUNTERS else text
-    if isinstance(value, Mapping):
-        return tuple([(key, _plain(value[key], key)) for key in sorted(value)])
-    if kind is tuple:
-        return tuple([_plain(item, name) for item in value])  # type: ignore[union-attr]
-    if kind is bool or value is None:
-        return (kind, value)  # True == 1, but does not ask for the same
-    return "" if name.lower() in COUNTERS else value
+def _object(arguments: Mapping[str, Frozen]) -> object:
+    """The cosmetic spelling of an object: equal for calls that ask for the same."""
+    return tuple([(name, _plain(arguments[name], name)) for name in sorted(arguments)])
+
+
+def _plain(value: Frozen, name: str) -> object:
+    match value:
+        case str():
+            text = _text(value)
+            return _NUMBER.sub("", text) if name.lower() in COUNTERS else text
+        case bool() | None:
+            return type(value), value  # True == 1, but does not ask for the same
+        case int() | float():
+            return "" if name.lower() in COUNTERS else value
+        case tuple():
+            return tuple([_plain(item, name) for item in value])
+        case _:
+            return _object(value)
 
 
 def _text(text: str) -> str:

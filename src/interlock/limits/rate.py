@@ -81,8 +81,7 @@ class LocalRates:
 
     def wait(self, buckets: Sequence[tuple[str, Rate]]) -> float:
         """Seconds until one more would pass through all `buckets`; 0 if it would now."""
-        with self._lock:
-            return self._wait(buckets, self._now())
+        return self._wait(buckets, self._now())
 
     def take(self, buckets: Sequence[tuple[str, Rate]]) -> float:
         """0 if one more has passed through all `buckets`, else how long to wait; then it passed through none."""
@@ -99,13 +98,16 @@ class LocalRates:
         longest = 0.0
         for name, rate in buckets:
             at = self._due.get(name)
-            if at is not None and (wait := waits(at, rate, now)) > longest:
+            if at is not None and at > now and (wait := waits(at, rate, now)) > longest:
                 longest = wait
         return longest
 
     def _now(self) -> float:
         now = self._clock()
-        if not math.isfinite(now):
+        if now > self._latest:
+            if now == math.inf:
+                raise ValueError("the clock gives no time")
+            self._latest = now
+        elif not now > -math.inf:  # also when it is no number
             raise ValueError("the clock gives no time")
-        self._latest = max(self._latest, now)
         return self._latest

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
+import math
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from threading import Lock
+from typing import Final
 
-from interlock.limits.budget import Line, Window, started
+from interlock.limits.budget import Line, Window, ended, started
 from interlock.limits.errors import Exhausted, LimitError
 from interlock.limits.ledger import KEPT, LEASE
 
-_OFTEN = 4_096  # reservations between two clearings
-_IDLE = 7 * 86_400.0  # seconds after which the accounts of a run are forgotten
+CLOSED: Final = 10_000  # reservations that are remembered after they were settled or released
 
 
 class _Account:
     """What is used in the newest window that was seen; `touched` is when."""
 
-    __slots__ = ("start", "touched", "used", "window")
+    __slots__ = ("end", "start", "touched", "used", "window")
 
-    def __init__(self, window: Window, start: int) -> None:
-        self.window, self.start, self.used, self.touched = window, start, 0, 0.0
+    def __init__(self, window: Window, now: float) -> None:
+        self.window, self.used, self.touched = window, 0, now
+        self.start = started(window, now)
+        self.end = ended(window, self.start)
+
+    def turn(self, now: float) -> None:
+        """Begin the window of `now`, which is a later one: a clock that went back finds the newest window open."""
+        self.start, self.used = started(self.window, now), 0
+        self.end = ended(self.window, self.start)
 
 
 class _Held:
-    """A reservation: for each line its account, in which window it counts, and how much of it does."""
+    """A reservation: its lines, and for each the account, in which window it counts, and how much of it does."""
 
     __slots__ = ("expires", "lines", "parts", "state")
 
-    def __init__(self, lines: tuple[Line, ...], expires: float, parts: list[tuple[_Account, int, int]]) -> None:
-        self.lines, self.expires, self.parts = lines, expires, parts
-        self.state = "held"
+    def __init__(self, lines: Sequence[Line], expires: float, parts: list[tuple[_Account, int, int]]) -> None:
+        self.lines, self.expires, self.parts, self.state = lines, expires, parts, "held"
 
 
 class MemoryBudgets:
@@ -41,21 +49,24 @@ class MemoryBudgets:
         self._lock = Lock()
         self._accounts: dict[str, _Account] = {}
         self._held: dict[str, _Held] = {}
-        self._made = 0
+        self._closed: OrderedDict[str, _Held] = OrderedDict()
 
     def reserve(self, key: str, lines: Sequence[Line], *, lease: float = LEASE) -> None:
         """Count the amounts of all `lines` as used, or none of them."""
-        lines = tuple(lines)
         with self._lock:
-            known = self._held.get(key)
+            known = self._held.get(key) or self._closed.get(key)
             if known is not None:
                 if [(n.account, n.amount) for n in known.lines] != [(n.account, n.amount) for n in lines]:
                     raise LimitError("this key stands for another reservation", kind="budget")
                 return
-            now = self._clock()
-            parts = []
+            now = self._now()
+            accounts, parts = self._accounts, []
             for line in lines:
-                account = self._open(line, now)
+                account = accounts.get(line.account)
+                if account is None:
+                    account = accounts[line.account] = _Account(line.window, now)
+                elif account.end <= now:
+                    account.turn(now)
                 if account.used + line.amount > line.limit:
                     raise Exhausted(line.account)
                 parts.append((account, account.start, line.amount))
@@ -63,93 +74,84 @@ class MemoryBudgets:
                 account.used += amount
                 account.touched = now
             self._held[key] = _Held(lines, now + lease, parts)
-            self._made += 1
-            if self._made % _OFTEN == 0:
-                self._prune(now, _IDLE)
 
     def settle(self, key: str, used: Mapping[str, int]) -> bool:
         """Count what was `used` by account instead of what was reserved."""
         with self._lock:
-            held = self._held.get(key)
+            held = self._held.get(key) or self._closed.get(key)
             if held is None or held.state == "settled":
                 return False
-            held.state = "settled"
-            amounts = [used.get(line.account, line.amount) for line in held.lines]
-            self._correct(held, amounts)
+            if used or held.state == "released":
+                self._correct(held, [used.get(line.account, line.amount) for line in held.lines])
+            self._close(key, held, "settled")
             return True
 
     def release(self, key: str) -> bool:
         """Count nothing instead of what was reserved."""
         with self._lock:
             held = self._held.get(key)
-            if held is None or held.state != "held":
+            if held is None:
                 return False
-            held.state = "released"
             self._correct(held, [0] * len(held.lines))
+            self._close(key, held, "released")
             return True
 
     def full(self, lines: Sequence[Line]) -> str:
         """The first account that has no room for its line; empty if all have."""
-        with self._lock:
-            now = self._clock()
-            for line in lines:
-                if self._used(line, now) + line.amount > line.limit:
-                    return line.account
+        now, accounts = self._now(), self._accounts
+        for line in lines:
+            account = accounts.get(line.account)
+            used = 0 if account is None or account.end <= now else account.used
+            if used + line.amount > line.limit:
+                return line.account
         return ""
 
     def used(self, lines: Sequence[Line]) -> tuple[int, ...]:
         """What is used of each account in the window that is open."""
-        with self._lock:
-            now = self._clock()
-            return tuple(self._used(line, now) for line in lines)
+        now = self._now()
+        found = [self._accounts.get(line.account) for line in lines]
+        return tuple(0 if account is None or account.end <= now else account.used for account in found)
 
     def lapsed(self) -> int:
         """How many reservations have outlived their lease and wait for somebody to say what became of them."""
         with self._lock:
-            now = self._clock()
-            return sum(1 for held in self._held.values() if held.state == "held" and held.expires <= now)
+            now = self._now()
+            return sum(1 for held in self._held.values() if held.expires <= now)
 
     def prune(self, *, idle: float) -> int:
         """Forget reservations that are long over, and accounts of runs without a change for `idle` seconds."""
         with self._lock:
-            return self._prune(self._clock(), idle)
+            now, gone = self._now(), 0
+            for reservations in (self._held, self._closed):
+                for key in [key for key, held in reservations.items() if held.expires + KEPT < now]:
+                    del reservations[key]
+                    gone += 1
+            still = {id(account) for held in self._held.values() for account, _, _ in held.parts}
+            for name, account in list(self._accounts.items()):
+                if account.window is Window.RUN and account.touched + idle < now and id(account) not in still:
+                    del self._accounts[name]
+                    gone += 1
+            return gone
 
-    def _used(self, line: Line, now: float) -> int:
-        account = self._accounts.get(line.account)
-        return 0 if account is None or account.start < started(line.window, now) else account.used
+    def _close(self, key: str, held: _Held, state: str) -> None:
+        self._held.pop(key, None)
+        held.state = state
+        self._closed[key] = held
+        if len(self._closed) > CLOSED:
+            self._closed.popitem(last=False)
 
-    def _open(self, line: Line, now: float) -> _Account:
-        start = started(line.window, now)
-        account = self._accounts.get(line.account)
-        if account is None:
-            account = self._accounts[line.account] = _Account(line.window, start)
-        elif account.start < start:  # never the other way: a clock that went back finds the newest window open
-            account.start, account.used = start, 0
-        return account
-
-    def _correct(self, held: _Held, amounts: list[int]) -> None:
+    @staticmethod
+    def _correct(held: _Held, amounts: list[int]) -> None:
         parts = []
         for (account, start, counted), amount in zip(held.parts, amounts, strict=True):
             more = amount - counted
             if account.start == start or more > 0:
                 account.used = max(0, account.used + more)
-            parts.append((account, account.start, amount) if more > 0 else (account, start, amount))
+            parts.append((account, account.start if more > 0 else start, amount))
         held.parts = parts
 
-    def _prune(self, now: float, idle: float) -> int:
-        over = [key for key, held in self._held.items() if held.expires + KEPT < now or self._done(held, now)]
-        for key in over:
-            del self._held[key]
-        still = {id(account) for held in self._held.values() for account, _, _ in held.parts}
-        gone = [
-            name
-            for name, account in self._accounts.items()
-            if account.window is Window.RUN and account.touched + idle < now and id(account) not in still
-        ]
-        for name in gone:
-            del self._accounts[name]
-        return len(over) + len(gone)
-
-    @staticmethod
-    def _done(held: _Held, now: float) -> bool:
-        return held.state != "held" and held.expires < now
+    def _now(self) -> float:
+        now = self._clock()
+        if not -math.inf < now < math.inf:
+            raise ValueError("the clock gives no time")
+        return now

@@ -11,6 +11,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from interlock.limits.budget import Line, started
 from interlock.limits.errors import Exhausted, LimitError
@@ -26,15 +27,22 @@ CREATE TABLE budget_accounts (
     touched REAL NOT NULL
 ) STRICT, WITHOUT ROWID;
 CREATE TABLE budget_reservations (
-    key TEXT PRIMARY KEY,
-    asked TEXT NOT NULL,
-    counted TEXT NOT NULL,
+    number INTEGER PRIMARY KEY,
+    key TEXT NOT NULL UNIQUE,
+    lines TEXT NOT NULL,
     state TEXT NOT NULL,
     expires REAL NOT NULL
-) STRICT, WITHOUT ROWID;
-CREATE INDEX budget_reservations_by_end ON budget_reservations (expires);
+) STRICT;
 """,
 )
+# `lines`: account, start of the window in which it counts, how much of it does, how much was asked for.
+_HOLD = "INSERT OR IGNORE INTO budget_reservations (key, lines, state, expires) VALUES (?, ?, 'held', ?)"
+_KNOWN = "SELECT lines, state FROM budget_reservations WHERE key = ?"
+_CHANGE = "UPDATE budget_reservations SET lines = ?, state = ? WHERE key = ?"
+# What nearly every reservation needs: the accounts are there, in the window of now. `RETURNING` would double its time.
+_ADD = """
+UPDATE budget_accounts SET used = used + ?1, touched = ?2 WHERE account = ?3 AND start = ?4 AND used + ?1 <= ?5
+"""
 _TAKE = """
 INSERT INTO budget_accounts VALUES (:account, :start, :amount, :now)
 ON CONFLICT (account) DO UPDATE SET
@@ -42,8 +50,6 @@ ON CONFLICT (account) DO UPDATE SET
 WHERE iif(start < excluded.start, 0, used) + excluded.used <= :limit
 RETURNING start
 """
-_KNOWN = "SELECT asked FROM budget_reservations WHERE key = ?"
-_HOLD = "INSERT INTO budget_reservations VALUES (?, ?, ?, 'held', ?)"
 # What counts in a window that is over is over with it; only what is more than was counted goes into the newest.
 _CORRECT = """
 UPDATE budget_accounts SET used = max(0, used + :more), touched = :now
@@ -68,20 +74,26 @@ class SqliteBudgets:
     def reserve(self, key: str, lines: Sequence[Line], *, lease: float = LEASE) -> None:
         """Count the amounts of all `lines` as used, or none of them."""
         now = self._clock()
-        asked = json.dumps([(line.account, line.amount) for line in lines])
+        rows = [(line.amount, now, line.account, started(line.window, now), line.limit) for line in lines]
+        parts = json.dumps([(account, start, amount, amount) for amount, _, account, start, _ in rows])
+        with suppress(_Otherwise), self._database.transaction() as db:
+            if not db.execute(_HOLD, (key, parts, now + lease)).rowcount:
+                self._same(db, key, lines)
+                return
+            if rows and db.executemany(_ADD, rows).rowcount != len(rows):
+                raise _Otherwise  # leaves the block, which undoes what was taken
+            return
         with self._database.transaction() as db:
-            known = db.execute(_KNOWN, (key,)).fetchone()
-            if known is not None:
-                if known[0] != asked:
-                    raise LimitError("this key stands for another reservation", kind="budget")
+            if not db.execute(_HOLD, (key, parts, now + lease)).rowcount:  # meanwhile, somebody else
+                self._same(db, key, lines)
                 return
             counted = []
             for line in lines:
                 row = self._take(db, line, now)
                 if row is None:
                     raise Exhausted(line.account)
-                counted.append((line.account, row[0], line.amount))
-            db.execute(_HOLD, (key, asked, json.dumps(counted), now + lease))
+                counted.append((line.account, row[0], line.amount, line.amount))
+            db.execute(_CHANGE, (json.dumps(counted), "held", key))
 
     def settle(self, key: str, used: Mapping[str, int]) -> bool:
         """Count what was `used` by account instead of what was reserved."""
@@ -116,9 +128,21 @@ class SqliteBudgets:
         """Forget reservations that are long over, and accounts of runs without a change for `idle` seconds."""
         now = self._clock()
         with self._database.transaction() as db:
-            gone = db.execute("DELETE FROM budget_reservations WHERE expires < ?", (now - KEPT,)).rowcount
+            # In the order in which they were made, up to the first that is not over: no index that each has to pay for.
+            over = 0
+            for number, expires in db.execute("SELECT number, expires FROM budget_reservations ORDER BY number"):
+                if expires >= now - KEPT:
+                    break
+                over = number
+            gone = db.execute("DELETE FROM budget_reservations WHERE number <= ?", (over,)).rowcount
             sql = "DELETE FROM budget_accounts WHERE account GLOB 'run:*' AND touched < ?"
             return gone + db.execute(sql, (now - idle,)).rowcount
+
+    @staticmethod
+    def _same(db: sqlite3.Connection, key: str, lines: Sequence[Line]) -> None:
+        known = json.loads(db.execute(_KNOWN, (key,)).fetchone()[0])
+        if [(account, asked) for account, _, _, asked in known] != [(n.account, n.amount) for n in lines]:
+            raise LimitError("this key stands for another reservation", kind="budget")
 
     @staticmethod
     def _take(db: sqlite3.Connection, line: Line, now: float) -> tuple[int] | None:
@@ -138,18 +162,19 @@ class SqliteBudgets:
         final = ("settled",) if used is not None else ("settled", "released")
         now = self._clock()
         with self._database.transaction() as db:
-            sql = "SELECT asked, counted, state FROM budget_reservations WHERE key = ?"
-            row = db.execute(sql, (key,)).fetchone()
-            if row is None or row[2] in final:
+            row = db.execute(_KNOWN, (key,)).fetchone()
+            if row is None or row[1] in final:
                 return False
-            reserved = dict(json.loads(row[0]))
-            counted = []
-            for account, start, before in json.loads(row[1]):
-                amount = 0 if used is None else used.get(account, reserved[account])
-                more = amount - before
+            lines = []
+            for account, start, counted, asked in json.loads(row[0]):
+                amount = 0 if used is None else used.get(account, asked)
+                more = amount - counted
                 values = {"account": account, "start": start, "more": more, "now": now}
                 changed = db.execute(_CORRECT, values).fetchone() if more else None
-                counted.append((account, changed[0] if changed else start, amount))
-            sql = "UPDATE budget_reservations SET counted = ?, state = ? WHERE key = ?"
-            db.execute(sql, (json.dumps(counted), state, key))
+                lines.append((account, changed[0] if changed else start, amount, asked))
+            db.execute(_CHANGE, (json.dumps(lines), state, key))
             return True
+
+
+class _Otherwise(Exception):
+    """An account is new, in another window, or full."""
