@@ -32,6 +32,7 @@ from interlock.limits.terms import Terms
 from interlock.monitor.mediate import Monitor
 from interlock.monitor.ports import Ports, Tool
 from interlock.policy.load import policy_from
+from interlock.stores.grouped import GroupedAudit
 from tests.chaos.places import opened
 
 BOB, EVE = "bob@example.com", "eve@evil.example"
@@ -120,11 +121,13 @@ class Node:
         flags = os.O_CREAT | os.O_APPEND | os.O_WRONLY
         self.effects = os.open(folder / f"effects-{order.number}-{os.getpid()}", flags)
         self.acks = os.open(folder / f"acks-{order.number}-{os.getpid()}", flags)
+        # Every third node writes its records in groups, as the gateway does, and waits for the disk where it does.
+        self.grouped = GroupedAudit(stores.audit, patience=2.0) if order.number % 3 == 1 else None
         policy = policy_from(MANIFEST)
         self.monitor = Monitor(
             policy,
             Ports(
-                audit=stores.audit,
+                audit=self.grouped or stores.audit,
                 approvals=StoredApprovals(
                     stores.approvals,
                     policy=policy.digest,
@@ -144,6 +147,8 @@ class Node:
 
     def send(self, permit: Permit, call: Call) -> Json:
         self.monitor.check(permit, call)
+        if self.grouped is not None:
+            self.grouped.flush()  # M3: the decision is on the disk
         line = {"nonce": permit.nonce, "digest": call.digest, "approved": permit.approved}
         line |= {"agent": call.agent, "principal": call.principal, "run": call.run}
         os.write(self.effects, (json.dumps(line) + "\n").encode())
@@ -176,5 +181,7 @@ class Node:
         names = {"agent": run.agent, "principal": run.principal, "run": run.id}  # type: ignore[attr-defined]
         made = self.monitor.call(run, Call(tool="send", arguments={"to": to, "body": body}, **names))  # type: ignore[arg-type]
         if made.record is not None:
+            if self.grouped is not None:
+                self.grouped.settled(made.record)
             line = [made.record.stream, made.record.seq, made.record.digest]
             os.write(self.acks, (json.dumps(line) + "\n").encode())
