@@ -43,7 +43,9 @@ ISSUED = [shape for line in ISSUED for shape in line.split("|")]
 FIRST = "Maria James Olga Pierre Chen Aisha Lukas Emma Noah Priya Diego Fatima Yuki Omar Ingrid Mateo Sofia Liam Hannah Tomasz".split()
 LAST = "Lopez Smith Petrova Dubois Wei Khan Weber Johansson O'Brien Sharma Garcia Hassan Tanaka Haddad Larsen Rossi Novak Murphy Kowalski Jones".split()
 HOSTS = "example.com example.org mail.example.net acme-corp.com northwind.io contoso.co.uk beispiel.de".split()
-WORDS = "apple river stone cloud maple tiger ocean candle forest marble copper falcon meadow silver winter thunder".split()
+WORDS = (
+    "apple river stone cloud maple tiger ocean candle forest marble copper falcon meadow silver winter thunder".split()
+)
 
 
 def _digits(rng: Rng, n: int) -> str:
@@ -58,7 +60,20 @@ def _until(rng: Rng, make: Callable[[], str], good: Callable[[str], bool]) -> st
 
 def card(rng: Rng) -> str:
     """With a valid check digit, of any of the usual issuers."""
-    prefix, n = rng.choice([("4", 16), ("51", 16), ("55", 16), ("2221", 16), ("34", 15), ("37", 15), ("36", 14), ("305", 14), ("6011", 16), ("3530", 16)])
+    prefix, n = rng.choice(
+        [
+            ("4", 16),
+            ("51", 16),
+            ("55", 16),
+            ("2221", 16),
+            ("34", 15),
+            ("37", 15),
+            ("36", 14),
+            ("305", 14),
+            ("6011", 16),
+            ("3530", 16),
+        ]
+    )
     digits = _until(rng, lambda: prefix + _digits(rng, n - len(prefix)), checksum.card)
     groups = {16: (4, 4, 4, 4), 15: (4, 6, 5), 14: (4, 6, 4)}[n]
     mark = rng.choice(["", " ", "-"])
@@ -130,7 +145,13 @@ def password(rng: Rng) -> str:
 
 def _jwt(rng: Rng) -> str:
     enc = lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("=")  # noqa: E731
-    return ".".join([enc('{"alg":"HS256","typ":"JWT"}'), enc(f'{{"sub":"{_digits(rng, 8)}","iat":17{_digits(rng, 8)}}}'), grown(rng, "{url:43}")])
+    return ".".join(
+        [
+            enc('{"alg":"HS256","typ":"JWT"}'),
+            enc(f'{{"sub":"{_digits(rng, 8)}","iat":17{_digits(rng, 8)}}}'),
+            grown(rng, "{url:43}"),
+        ]
+    )
 
 
 def _pem(rng: Rng, how: str) -> str:
@@ -151,7 +172,11 @@ def name(rng: Rng) -> str:
 def email(rng: Rng) -> str:
     """In the usual shapes."""
     first, last = rng.choice(FIRST).lower(), rng.choice(LAST).lower().replace("'", "")
-    return rng.choice([f"{first}.{last}", f"{first[0]}{last}", f"{first}_{last}{_digits(rng, 2)}", f"{first}+news"]) + "@" + rng.choice(HOSTS)
+    return (
+        rng.choice([f"{first}.{last}", f"{first[0]}{last}", f"{first}_{last}{_digits(rng, 2)}", f"{first}+news"])
+        + "@"
+        + rng.choice(HOSTS)
+    )
 
 
 KINDS: dict[str, Callable[[Rng], str]] = {
@@ -177,11 +202,20 @@ KINDS: dict[str, Callable[[Rng], str]] = {
     "email": email,
     "name": name,
     "first": lambda rng: rng.choice(FIRST),
-    "ip": lambda rng: f"{rng.choice([8, 23, 51, 81, 142, 185, 203])}.{rng.randint(1, 254)}.{rng.randint(1, 254)}.{rng.randint(1, 254)}",
-    "ip6": lambda rng: rng.choice([f"2001:db8:{grown(rng, '{hex:4}')}::{grown(rng, '{hex:3}')}", f"2a02:{grown(rng, '{hex:3}')}:{grown(rng, '{hex:4}')}:1:{grown(rng, '{hex:4}:{hex:4}:{hex:4}:{hex:4}')}"]),  # fmt: skip
+    "ip": lambda rng: (
+        f"{rng.choice([8, 23, 51, 81, 142, 185, 203])}.{rng.randint(1, 254)}.{rng.randint(1, 254)}.{rng.randint(1, 254)}"
+    ),
+    "ip6": lambda rng: rng.choice(
+        [
+            f"2001:db8:{grown(rng, '{hex:4}')}::{grown(rng, '{hex:3}')}",
+            f"2a02:{grown(rng, '{hex:3}')}:{grown(rng, '{hex:4}')}:1:{grown(rng, '{hex:4}:{hex:4}:{hex:4}:{hex:4}')}",
+        ]
+    ),  # fmt: skip
     "mac": lambda rng: rng.choice([":", "-"]).join(grown(rng, "{Hex:2}") for _ in range(6)),
     "cvv": lambda rng: _digits(rng, 3),
-    "dob": lambda rng: rng.choice(["19{:02}-{:02}-{:02}", "{2:02}/{1:02}/19{0:02}", "{2} March 19{0:02}"]).format(rng.randint(40, 99), rng.randint(1, 12), rng.randint(1, 28)),  # fmt: skip
+    "dob": lambda rng: rng.choice(["19{:02}-{:02}-{:02}", "{2:02}/{1:02}/19{0:02}", "{2} March 19{0:02}"]).format(
+        rng.randint(40, 99), rng.randint(1, 12), rng.randint(1, 28)
+    ),  # fmt: skip
     "basic": lambda rng: base64.b64encode(f"{rng.choice(WORDS)}:{password(rng)}".encode()).decode(),
     "b64pw": lambda rng: base64.b64encode(f"password={password(rng)}".encode()).decode(),
     "sig": lambda rng: quote(grown(rng, "{b64:43}="), safe=""),
@@ -207,10 +241,14 @@ KINDS: dict[str, Callable[[Rng], str]] = {
     "d8": lambda rng: _digits(rng, 8),
     "d10": lambda rng: str(rng.randint(1, 9)) + _digits(rng, 9),
     "d16": lambda rng: _until(rng, lambda: "4" + _digits(rng, 15), lambda x: not checksum.luhn(x)),
-    "time": lambda rng: f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}.{_digits(rng, 3)}Z",  # fmt: skip
+    "time": lambda rng: (
+        f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}.{_digits(rng, 3)}Z"
+    ),  # fmt: skip
     "v": lambda rng: f"{rng.randint(0, 20)}.{rng.randint(0, 30)}.{rng.randint(0, 9)}",
 }
-FILLER = frozenset("word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 b62_40 b64_43 b64_22 d6".split())  # gold only if asked for: `{!hex40}`
+FILLER = frozenset(
+    "word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 b62_40 b64_43 b64_22 d6".split()
+)  # gold only if asked for: `{!hex40}`
 SECRETS = frozenset(
     "issued b62_32 b64_40 hex32 hex40 hex64 opaque password urlpassword jwt pem pem_cut pem_one pem_escaped basic b64pw sig b64key hook d6 pgp uuid".split()
 )

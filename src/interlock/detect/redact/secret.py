@@ -221,6 +221,8 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
             if token.end() - at > LONG:
                 seen.until = token.end()
             value_text = token[0].rstrip(".:!?)]}")
+            if _NAME.match(value_text):
+                return  # the name of another value
             if (
                 bare(value_text)
                 and of in {"secret", "token", "password"}
@@ -280,6 +282,7 @@ _ASKS = (
     "delete",
 )
 _NETRC = re.compile(r"\b(?:login|machine|user|username)[ \t]+\S{1,80}\s+$")
+_NAME = re.compile(r"[A-Za-z][\w.-]{0,40}[=:](?=[^=])")
 _WHAT = {
     "password": "secret/password",
     "secret": "secret/key",

@@ -24,6 +24,8 @@ _WINDOW = 320  # characters that decide about a place
 _PLACE = re.compile(r"[\s](?=\S)|,(?=[\"{\[])")
 _WORD = re.compile(r"\S{1,80}$")
 _NUMBER = re.compile(r"[A-Za-z]{0,2}[0-9A-Za-z().+/,:'\u2010-\u2013-]*$")
+_ACCOUNT = re.compile(r"(?<![A-Za-z0-9])[A-Za-z]{2}\d{2}(?:[ -][A-Za-z0-9]{4}){0,8}$")
+_CAPITAL = re.compile(r"[^\W\d_a-z](?:[^\W\d_]|['\u2019.-](?=[^\W\d_])){1,24}\.?$")
 _MONTH = re.compile(r"(?:jan|feb|m[aä]r|apr|may|mai|jun|jul|aug|sep|o[ck]t|nov|de[cz])[a-zä]{0,7}\.?$", re.IGNORECASE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}(?:\\[nr])*[\"']?,?$")
 _SPOKEN = re.compile(r"[(\[{<]\s?(?:at|dot|@|\.)?\s?[)\]}>]?$|\s(?:at|dot|AT|DOT)$")
@@ -39,7 +41,7 @@ _NAMED = re.compile(
     r"\s{1,3}(?:(?:[^\W\d_a-z][\w'\u2019.-]{0,25}|van|von|de|der|den|del|da|dos|di|la|le|bin|al|el|ter|zu|y|e)\s){0,7}$"
 )
 _KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
-_PIECE = re.compile(r"(?:\\{1,4}[nrt]|[\s\"'+,>|\\])+")
+_PIECE = re.compile(r"(?:\\{1,4}[nrt]|[\s\"',>|\\])+")
 _LONG = 16  # characters of a key's line; shorter words are prose, of which a few may stand at its end
 
 
@@ -154,6 +156,10 @@ class Stream:
         ):
             return False
         if after.isdigit() and (last[-1] in "+(-.)/" or _MONTH.search(last) or (len(last) <= 4 and last.isupper())):  # noqa: PLR2004
+            return False
+        if after.isalnum() and _ACCOUNT.search(bare[-48:]):
+            return False
+        if (after.isupper() or after == "<") and not last.isupper() and _CAPITAL.match(last.lstrip("\"'(")):
             return False
         if after in "([{<" and last[-1].isalnum() and len(last) > 1:
             return False
