@@ -373,3 +373,27 @@ def test_a_text_that_is_told_twice_is_told_once() -> None:
     assert not seen.problem
     assert said(CHAT, seen.data) == "hi"
     assert "text" not in seen.data[0]["choices"][0]
+
+
+def test_what_a_guard_holds_comes_out_where_a_server_tells_less() -> None:
+    """Responses without `output_text.done` and `content_part.done`: the item's end is the text's."""
+    raw = stream_of(RESPONSES, Reply("It is geheim, so there."))
+    less = [b + b"\n\n" for b in raw.split(b"\n\n")[:-1] if b"output_text.done" not in b and b"content_part" not in b]
+    seen = drive(opened(RESPONSES, texts=Redactor()), less)
+    assert not seen.problem
+    assert said(RESPONSES, seen.data) == "It is [word], so there."
+    assert b"geheim" not in seen.out
+
+
+@every_format
+def test_calls_are_bounded(fmt: Format) -> None:
+    seen = drive(opened(fmt), [stream_of(fmt, Reply("", tuple(Use("find", {"n": n}) for n in range(300))))])
+    assert seen.problem
+    assert len(read_calls(fmt, seen)) <= 256
+
+
+def test_ten_thousand_tools_are_read_in_linear_time() -> None:
+    tools = [{"type": "function", "function": {"name": f"t{n}"}} for n in range(10_000)]
+    view = CHAT.read(request(CHAT, tools=tools), opened(CHAT)._allowed)  # type: ignore[attr-defined]
+    assert len(view.tools) == 10_000
+    assert not view.problems

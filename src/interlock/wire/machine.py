@@ -19,6 +19,7 @@ from interlock.wire.steps import HEARTBEAT, MAX_HELD, AllRefused, Channel, Emit,
 from interlock.wire.strict import SEPARATORS, read_arguments, read_input
 
 MAX_ID = 256  # characters of a call's id; the providers' own have fewer than 64
+MAX_CALLS = 256  # of one answer
 BROKEN_OFF = "the provider's answer broke off"
 
 
@@ -94,6 +95,7 @@ class Base(ABC):
         self._before = before  # usage of the answers that this one follows
         self._counted = Usage()
         self._judges: dict[Judge, Pending] = {}
+        self._called = 0
         self._steps: list[Step] = []
         self._out = bytearray()
         self._finished = False
@@ -202,6 +204,9 @@ class Base(ABC):
         return steps
 
     def _judge(self, pending: Pending) -> None:
+        self._called += 1
+        if self._called > MAX_CALLS:
+            raise ShapeError(f"the answer has more than {MAX_CALLS} tool calls")
         judge = Judge(pending.call)
         self._judges[judge] = pending
         self._step(judge)

@@ -17,6 +17,7 @@ from interlock.wire.events import Allowed, Position, Usage
 from interlock.wire.format import Format
 from interlock.wire.machine import (
     BROKEN_OFF,
+    MAX_CALLS,
     Base,
     Pending,
     Streamed,
@@ -458,7 +459,7 @@ def _extend(choice: _Choice, entries: object) -> bool:
         raise ShapeError("`tool_calls` is no list")
     for entry in entries:
         index = entry.get("index") if isinstance(entry, dict) else None
-        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index <= len(choice.calls):
+        if not isinstance(index, int) or isinstance(index, bool) or not 0 <= index <= min(len(choice.calls), MAX_CALLS):
             raise ShapeError("the indexes of tool calls are not 0, 1, 2 and so on")
         if index == len(choice.calls):
             choice.calls.append(_Call())

@@ -324,6 +324,7 @@ UNANSWERABLE = frozenset({"computer", "local_shell"})  # their results are not t
 class _Text:
     """One text of an item: as the provider told it, and as the client was told."""
 
+    kind: Kind
     said: list[str] = field(default_factory=list)
     shown: list[str] = field(default_factory=list)
     over: bool = False
@@ -429,7 +430,7 @@ class _Responses(Base):
             raise ShapeError(f"an item of the answer has a field `{name[:80]}`, which is not mediated")
         return item
 
-    def _check_part(self, part: object) -> tuple[str, Kind]:
+    def _check_part(self, part: Any) -> tuple[str, Kind]:  # noqa: ANN401 - JSON
         """The field and the kind of the text in a part."""
         kind = part.get("type") if isinstance(part, dict) else None
         if not isinstance(part, dict) or not isinstance(kind, str) or kind not in SPOKEN_PARTS:
@@ -467,10 +468,12 @@ class _Responses(Base):
         name, kind = self._check_part(part)
         text = item.texts.get(where)
         if text is None:  # nothing of it was streamed
-            text = item.texts[where] = _Text([part[name]])
+            text = item.texts[where] = _Text(kind, [part[name]])
             channel = _channel(item, where, kind)
             text.shown = [self._said(channel, part[name]), self._flushed(channel)]
-        if "".join(text.said) != part[name]:
+            text.over = True
+        self._over(item, where, text)
+        if "".join(text.said) != part[name] or text.kind != kind:
             raise ShapeError("the answer tells a text in two ways")
         shown = "".join(text.shown)
         if shown == part[name]:
@@ -479,6 +482,15 @@ class _Responses(Base):
         if part.get("logprobs"):
             part["logprobs"] = []  # they spell the text out
         return True
+
+    def _over(self, item: _Item, where: tuple[str, int], text: _Text) -> str:
+        """The text is over: what the guard still holds of it."""
+        if text.over:
+            return ""
+        text.over = True
+        rest = self._flushed(_channel(item, where, text.kind))
+        text.shown.append(rest)
+        return rest
 
     def _call_done(self, item: _Item, told: dict[str, Any]) -> None:
         name, written, kind = _parts_of(told)
@@ -691,9 +703,9 @@ class ResponsesStream(_Responses, Streamed):
     def _spoken(self, item: _Item, of: str, what: str, value: dict[str, Any]) -> bool:
         place, name, kind = SPOKEN[of]
         where = self._where(place, value)
-        text = item.texts.setdefault(where, _Text())
+        text = item.texts.setdefault(where, _Text(kind))
         piece = value.get("delta" if what == "delta" else name)
-        if text.over or not isinstance(piece, str):
+        if text.over or text.kind != kind or not isinstance(piece, str):
             raise ShapeError("a text of the answer goes on after its end, or is none")
         channel = _channel(item, where, kind)
         if what == "delta":
@@ -705,24 +717,30 @@ class ResponsesStream(_Responses, Streamed):
                 if value.get("logprobs"):
                     value["logprobs"] = []
             return new != piece
-        text.over = True
         if not text.said:
             text.said.append(piece)
             text.shown.append(self._said(channel, piece))
         elif "".join(text.said) != piece:
             raise ShapeError("the answer tells a text in two ways")
-        if rest := self._flushed(channel):
-            text.shown.append(rest)
-            keys = ("item_id", "output_index", "content_index", "summary_index", "sequence_number")
-            more = {"type": f"{of}.delta", "delta": rest} | {key: value[key] for key in keys if key in value}
-            if of == "response.output_text":
-                more["logprobs"] = []
-            frame = Frame(b"", b"", b"", False)  # noqa: FBT003
-            if self._queue:
-                self._queue.append((frame, more, True, item))
-            else:
-                self._pass(frame, more, item, changed=True)
+        self._over(item, where, text)
         return self._retold(value, name, text)
+
+    def _over(self, item: _Item, where: tuple[str, int], text: _Text) -> str:
+        rest = super()._over(item, where, text)
+        if not rest:
+            return rest
+        place, index = where
+        prefix = next(of for of, (there, _, what) in SPOKEN.items() if (there, what) == (place, text.kind))
+        more: dict[str, Any] = {"type": f"{prefix}.delta", "item_id": item.begun.get("id"), "delta": rest}
+        more |= {"output_index": item.index, "content_index" if place == "content" else "summary_index": index}
+        if text.kind == "text":
+            more["logprobs"] = []
+        frame = Frame(b"", b"", b"", False)  # noqa: FBT003
+        if self._queue:
+            self._queue.append((frame, more, True, item))
+        else:
+            self._pass(frame, more, item, changed=True)
+        return rest
 
     def _retold(self, value: dict[str, Any], name: str, text: _Text) -> bool:
         """Tell a text once more, as the client knows it; whether that is a change."""
@@ -735,20 +753,14 @@ class ResponsesStream(_Responses, Streamed):
         return True
 
     def _part(self, item: _Item, place: str, what: str, value: dict[str, Any]) -> bool:
-        where, part = self._where(place, value), value.get("part")
+        where = self._where(place, value)
+        part: Any = value.get("part")
         name, _ = self._check_part(part)
-        if not isinstance(part, dict):
-            return False
         if what == "added":
             if part[name]:
                 raise ShapeError("a part says something before it begins")
             return False
-        text = item.texts.get(where)
-        if text is None:
-            return self._part_done(item, where, part)
-        if "".join(text.said) != part[name]:
-            raise ShapeError("the answer tells a text in two ways")
-        return self._retold(part, name, text)
+        return self._part_done(item, where, part)
 
     def _end(self, kind: str, response: dict[str, Any]) -> None:
         self._ended, self._status = True, kind.removeprefix("response.")

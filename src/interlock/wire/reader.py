@@ -128,6 +128,7 @@ class Reader:
         self.hosted: list[Hosted] = []
         self.state: list[str] = []
         self.problems: list[Problem] = []
+        self._names: set[str] = set()  # of the tools
         self._open: dict[str, int] = {}  # id of a call: index of its event, until it is answered
 
     def problem(
@@ -183,8 +184,9 @@ class Reader:
         if not isinstance(name, str) or not name:
             self.problem(at, "shape", "a tool has no name")
             return
-        if any(tool.name == name for tool in self.tools):
+        if name in self._names:
             self.problem(at, "contradiction", "two tools have the same name")
+        self._names.add(name)
         self.tools.append(
             Declared(
                 at=at,
