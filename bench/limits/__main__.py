@@ -47,7 +47,7 @@ TERMS = Terms.parse(
     tenants={},
     prices={},
 )
-OTHERS = '''
+OTHERS = """
 import time
 from limits import RateLimitItemPerSecond
 from limits.storage import MemoryStorage
@@ -65,7 +65,7 @@ def timed(work):
         taken.append(time.perf_counter_ns() - start)
     return sorted(taken)[len(taken) // 2] / 1_000
 print(f"{timed(lambda: limiter.hit(item, 'support')):.1f} {timed(lambda: breaker.call(int)):.1f}")
-'''
+"""
 
 
 def timed(work: Callable[[], object], rounds: int = ROUNDS) -> tuple[float, float]:

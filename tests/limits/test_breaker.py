@@ -151,8 +151,17 @@ def test_a_window_of_time() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"failures": 0.0}, {"failures": 1.5}, {"slow": 0.0}, {"open": 0.0}, {"trials": 0}, {"window": 0}, {"minimum": 0}]
-    + [{"window": 10, "minimum": 11}, {"failures": float("nan")}],
+    [
+        {"failures": 0.0},
+        {"failures": 1.5},
+        {"failures": float("nan")},
+        {"slow": 0.0},
+        {"open": 0.0},
+        {"trials": 0},
+        {"window": 0},
+        {"minimum": 0},
+        {"window": 10, "minimum": 11},
+    ],
 )
 def test_settings_that_cannot_be_meant(wrong: dict[str, float]) -> None:
     with pytest.raises(TermsError):

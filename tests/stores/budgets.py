@@ -125,6 +125,20 @@ class BudgetConformance:
         assert ledger.used([line()]) == (0,)
         assert take(ledger, line(amount=10)) == 1
 
+    def test_a_key_that_was_released_counts_when_it_is_tried_again(self, ledger: Ledger) -> None:
+        for _ in range(3):
+            ledger.reserve("k", [line(amount=6)])
+            assert ledger.used([line()]) == (6,)
+            assert ledger.release("k")
+        ledger.reserve("other", [line(amount=6)])
+        with pytest.raises(Exhausted):
+            ledger.reserve("k", [line(amount=6)])
+        assert ledger.used([line()]) == (6,)
+        ledger.release("other")
+        ledger.reserve("k", [line(amount=7)])
+        assert ledger.settle("k", {})
+        assert ledger.used([line()]) == (7,)
+
     def test_whoever_says_that_it_was_made_after_all_is_believed(self, ledger: Ledger) -> None:
         ledger.reserve("k", [line(amount=4)])
         assert ledger.release("k")

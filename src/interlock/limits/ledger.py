@@ -27,7 +27,7 @@ class Ledger(Protocol):
     def reserve(self, key: str, lines: Sequence[Line], *, lease: float = LEASE) -> None:
         """Count the amounts of all `lines` as used, or none of them.
 
-        The same `key` with the same lines again changes nothing, whatever became of it.
+        The same `key` with the same lines again changes nothing, unless it was released: then it counts anew.
 
         Raises:
             Exhausted: an account has no room.

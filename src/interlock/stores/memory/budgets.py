@@ -55,7 +55,7 @@ class MemoryBudgets:
         """Count the amounts of all `lines` as used, or none of them."""
         with self._lock:
             known = self._held.get(key) or self._closed.get(key)
-            if known is not None:
+            if known is not None and known.state != "released":
                 if [(n.account, n.amount) for n in known.lines] != [(n.account, n.amount) for n in lines]:
                     raise LimitError("this key stands for another reservation", kind="budget")
                 return
@@ -74,6 +74,8 @@ class MemoryBudgets:
                 account.used += amount
                 account.touched = now
             self._held[key] = _Held(lines, now + lease, parts)
+            if known is not None:
+                del self._closed[key]
 
     def settle(self, key: str, used: Mapping[str, int]) -> bool:
         """Count what was `used` by account instead of what was reserved."""

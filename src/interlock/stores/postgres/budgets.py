@@ -60,7 +60,10 @@ DECLARE
     amount bigint;
     begun bigint;
 BEGIN
-    INSERT INTO interlock_reservations VALUES (the_key, wanted, '[]', 'held', at + lease) ON CONFLICT DO NOTHING;
+    INSERT INTO interlock_reservations AS r VALUES (the_key, wanted, '[]', 'held', at + lease)
+        ON CONFLICT (key) DO UPDATE
+            SET asked = excluded.asked, counted = '[]', state = 'held', expires = excluded.expires
+        WHERE r.state = 'released';
     IF NOT FOUND THEN
         SELECT asked INTO before FROM interlock_reservations WHERE key = the_key;
         RETURN CASE WHEN before = wanted THEN '' ELSE 'other' END;

@@ -36,7 +36,11 @@ CREATE TABLE budget_reservations (
 """,
 )
 # `lines`: account, start of the window in which it counts, how much of it does, how much was asked for.
-_HOLD = "INSERT OR IGNORE INTO budget_reservations (key, lines, state, expires) VALUES (?, ?, 'held', ?)"
+_HOLD = """
+INSERT INTO budget_reservations (key, lines, state, expires) VALUES (?, ?, 'held', ?)
+ON CONFLICT (key) DO UPDATE SET lines = excluded.lines, state = 'held', expires = excluded.expires
+WHERE state = 'released'
+"""
 _KNOWN = "SELECT lines, state FROM budget_reservations WHERE key = ?"
 _CHANGE = "UPDATE budget_reservations SET lines = ?, state = ? WHERE key = ?"
 # What nearly every reservation needs: the accounts are there, in the window of now. `RETURNING` would double its time.
