@@ -397,3 +397,58 @@ def test_ten_thousand_tools_are_read_in_linear_time() -> None:
     view = CHAT.read(request(CHAT, tools=tools), opened(CHAT)._allowed)  # type: ignore[attr-defined]
     assert len(view.tools) == 10_000
     assert not view.problems
+
+
+class Recorder:
+    """Remembers what it let through."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def text(self, channel: Channel, piece: str) -> str:
+        self.heard.append(piece)
+        return piece
+
+    def flush(self, channel: Channel) -> str:
+        return ""
+
+
+@every_format
+@pytest.mark.parametrize("streamed", [True, False])
+def test_a_guard_has_seen_all_that_the_client_reads(fmt: Format, streamed: bool) -> None:
+    write = stream_of if streamed else body_of
+    recorder = Recorder()
+    machine = opened(fmt, texts=recorder, stream=streamed)
+    seen = drive(machine, [write(fmt, SAMPLE)], no, sent=request(fmt), again=[[write(fmt, Reply("So."), 2)]])
+    if streamed:
+        assert "".join(recorder.heard) == said(fmt, seen.data)
+    else:
+        assert json.dumps("".join(recorder.heard) if fmt is CHAT else "So.")[1:-1] in json.dumps(json.loads(seen.out))
+
+
+def test_reasoning_is_guarded_wherever_it_is_told() -> None:
+    details = [{"type": "reasoning.text", "text": "geheim"}, {"type": "reasoning.encrypted", "data": "xyz"}]
+    raw = choice(0, {"reasoning": "ge", "reasoning_details": details}) + choice(0, {"reasoning": "heim"})
+    raw += choice(0, {}, "stop") + b"data: [DONE]\n\n"
+    guarded = drive(opened(CHAT, texts=Redactor()), [raw])
+    assert not guarded.problem
+    assert b"geheim" not in guarded.out
+    assert b"[word]" in guarded.out
+    assert b"xyz" in guarded.out, "what is sealed is needed for the next turn"
+    assert drive(opened(CHAT), [raw]).out == raw
+
+
+def test_what_a_guard_let_through_before_it_broke_is_delivered() -> None:
+    class Breaks(Recorder):
+        def text(self, channel: Channel, piece: str) -> str:
+            if self.heard:
+                raise RuntimeError("broken")
+            return super().text(channel, piece)
+
+    machine = opened(CHAT, texts=Breaks())
+    with pytest.raises(RuntimeError):
+        machine.feed(choice(0, {"content": "first"}) + choice(0, {"content": "second"}))
+    out = b"".join(getattr(step, "data", b"") for step in machine.fail(500, "checked no more"))
+    assert b"first" in out
+    assert b"second" not in out
+    assert b"checked no more" in out

@@ -166,8 +166,6 @@ class Base(ABC):
 
     def fail(self, status: int, message: str, code: str = "") -> list[Step]:
         """Drop what is held and end with the dialect's error."""
-        self._steps.clear()  # of a `feed` that a guard has broken off
-        self._out.clear()
         if not self._finished:
             self._broken(message, status=status, code=code)
         return self._taken()

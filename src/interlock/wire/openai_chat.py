@@ -341,8 +341,8 @@ class _Chat(Base):
         self._raw_usage = value["usage"] = added(self._after.raw_usage, usage)
         return True
 
-    def _check(self, message: dict[str, Any]) -> bool:
-        """Look at what is not text and not a call; whether something was taken out."""
+    def _check(self, message: dict[str, Any]) -> None:
+        """Look at what is not text and not a call."""
         if name := passes(DELTA, message, self._allowed):
             raise ShapeError(f"the answer has a field `{name[:80]}`, which is not mediated")
         if message.get("role") not in {None, "", "assistant"}:
@@ -351,14 +351,10 @@ class _Chat(Base):
             raise ShapeError("the answer has `annotations`: the provider has searched the web past the monitor")
         if message.get("audio") is not None and "audio" not in self._allowed.fields:
             raise ShapeError("the answer has `audio`, which is not mediated")
-        if message.get("reasoning_details") and self._texts is not None:
-            del message["reasoning_details"]  # its texts are those of `reasoning`, where they are guarded
-            return True
-        return False
 
     def _speak(self, choice: _Choice, message: dict[str, Any], *, flush: bool) -> bool:
         """Take the texts of `message`, and leave in it what the client may read. Whether it was changed."""
-        changed = False
+        changed = self._texts is not None and self._details(message)
         for name, kind in SPOKEN:
             text = message.get(name)
             if text is not None and not isinstance(text, str):
@@ -371,18 +367,31 @@ class _Chat(Base):
                 choice.spoke = choice.spoke or bool(text and name == "content")
                 continue
             new = text or ""
+            if new and name == "content":
+                if self._after is not None and not choice.spoke:
+                    new = paragraph(self._after.spoke, new)
+                choice.spoke = True
             if self._texts is not None:
                 channel = Channel(choice.index, kind)
                 new = self._said(channel, new)
                 if flush:
                     new += self._flushed(channel)
-            if new and name == "content":
-                if self._after is not None and not choice.spoke:
-                    new = paragraph(self._after.spoke, new)
-                choice.spoke = True
             if new != (text or ""):
                 message[name], changed = new or None, True
         return changed
+
+    def _details(self, message: dict[str, Any]) -> bool:
+        """Take texts out of `reasoning_details` that a guard would have to see twice; whether there were any."""
+        details = message.get("reasoning_details")
+        kept = (
+            [d for d in details if isinstance(d, dict) and not d.get("text") and not d.get("summary")]
+            if details
+            else []
+        )
+        if not details or kept == details:
+            return False
+        message["reasoning_details"] = kept
+        return True
 
     def _spoke(self, index: int) -> bool:
         """Whether the client has read text of this choice, in this answer or one before it."""
@@ -575,7 +584,7 @@ class ChatStream(_Chat, Streamed):
                 raise ShapeError("a choice of the answer tells its text in two ways")
             del entry["text"]  # some servers say it twice
             changed = True
-        changed |= self._check(delta)
+        self._check(delta)
         finish, calls, legacy = entry.get("finish_reason"), delta.get("tool_calls"), delta.get("function_call")
         if finish is not None and (not isinstance(finish, str) or choice.finish not in {"", finish}):
             raise ShapeError("a choice has two reasons to finish")
@@ -726,7 +735,7 @@ class ChatBody(_Chat, Whole):
             self._message(choice, entry, message)
 
     def _message(self, choice: _Choice, entry: dict[str, Any], message: dict[str, Any]) -> None:
-        self._changed |= self._check(message)
+        self._check(message)
         finish = entry.get("finish_reason")
         if finish is not None and not isinstance(finish, str):
             raise ShapeError("`finish_reason` is no text")

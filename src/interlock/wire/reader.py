@@ -35,7 +35,7 @@ MAX_WORD = 256  # characters of a text in an unknown field
 SUSPECT = re.compile(
     r"tool|func|call|plugin|mcp|agent|search|brows|web|server|connector|retriev|ground|code|exec|shell|computer|contain"
     r"|skill|memor|session|thread|convers|histor|previous|prior|prompt|messag|input|instruct|system|document|file|context"
-    r"|content|text|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ|argum|param|construct|proto"
+    r"|content|text|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ|argum|param|construct"
 )
 
 
