@@ -38,13 +38,13 @@ class Settings:
     store: str = _key(
         "INTERLOCK_STORE",
         "",
-        "where state is kept: `sqlite:PATH`, `memory:`, `postgresql://…`, or a handle of one of these "
+        "where state is kept: `sqlite:FOLDER`, `memory:`, `postgresql://…`, or a handle of one of these "
         "(`secret://DATABASE_URL`); left out: `.interlock/` beside the manifest",
     )
     operator_token: str = _key(
         "INTERLOCK_OPERATOR_TOKEN",
         "",
-        "handle of the token that opens `/metrics`, the details of `/readyz` and the approvals API; left out: "
+        "handle of the token that opens `/metrics` and the details of `/readyz`; left out: "
         "they are open if the gateway listens on this machine only, else closed",
     )
     log: str = _key("INTERLOCK_LOG", "json", "`json`: one object a line on stderr; `text`: for people; `off`")
