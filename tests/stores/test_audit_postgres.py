@@ -153,3 +153,12 @@ def test_a_service_that_does_not_own_the_tables_can_append_and_erase_and_no_more
         finally:
             db.execute(f"DROP OWNED BY {role}".encode())
             db.execute(f"DROP ROLE {role}".encode())
+
+
+def test_who_only_reads_makes_no_tables(postgres_dsn: str) -> None:
+    database = PostgresDatabase(postgres_dsn)
+    with pytest.raises(AuditError, match="cannot be"):
+        PostgresAudit(database, read_only=True)
+    with database.transaction() as db:
+        assert db.execute("SELECT to_regclass('audit')").fetchone() == (None,)
+    database.close()

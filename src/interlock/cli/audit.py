@@ -343,7 +343,7 @@ def _store(where: str, stream: str, *, read_only: bool) -> Ledger:
         from interlock.stores.postgres.audit import PostgresAudit
         from interlock.stores.postgres.database import PostgresDatabase
 
-        return PostgresAudit(PostgresDatabase(where, size=2), stream=stream)
+        return PostgresAudit(PostgresDatabase(where, size=2), read_only=read_only, stream=stream)
     if not Path(where).is_file():
         raise UsageError(f"there is no audit `{where}`", hint="an audit is made when an application opens `Interlock`")
     from interlock.stores.sqlite.audit import SqliteAudit

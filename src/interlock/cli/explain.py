@@ -55,6 +55,9 @@ def arguments(parser: ArgumentParser) -> None:
         help="the number of a record, the beginning of a digest, or the last call (the default)",
     )
     parser.add_argument("--audit", metavar="FILE", help="default: .interlock/audit.sqlite beside the manifest, or here")
+    parser.add_argument(
+        "--stream", default="", metavar="NAME", help="the chain of this writer; default: the unnamed one"
+    )
     parser.add_argument("--run", dest="run_id", metavar="ID", help="of this run only")
     parser.add_argument("--manifest", metavar="FILE", help="the manifest, to read the rules in")
     parser.add_argument("--json", action="store_true", help="for machines")
@@ -106,7 +109,7 @@ def _recorded(options: Namespace, policy: Policy | None) -> Story:
     from interlock.assemble import AUDIT_FILE
 
     folder = Path(policy.manifest_path).parent if policy else Path()
-    audit = given.audit(options.audit or folder / AUDIT_FILE)
+    audit = given.audit(options.audit or folder / AUDIT_FILE, stream=options.stream)
     wanted = options.call or "last"
     target = _target(audit.records(), wanted, options.run_id)
     if target is None:

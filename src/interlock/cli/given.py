@@ -142,8 +142,8 @@ def policy(path: str, tools: Iterable[Tool] = (), obligations: Iterable[str] = (
     )
 
 
-def audit(path: str | Path) -> SqliteAudit:
-    """The audit in the file at `path`, for reading only.
+def audit(path: str | Path, *, stream: str = "") -> SqliteAudit:
+    """The audit in the file at `path`, for reading only; of the chain `stream`.
 
     Raises:
         UsageError: there is no such file.
@@ -153,7 +153,7 @@ def audit(path: str | Path) -> SqliteAudit:
         raise UsageError(f"there is no audit `{path}`", hint="an audit is made when an application opens `Interlock`")
     from interlock.stores.sqlite.audit import SqliteAudit
 
-    return SqliteAudit(path, read_only=True)
+    return SqliteAudit(path, read_only=True, stream=stream)
 
 
 def json_in(path: str | Path) -> object:

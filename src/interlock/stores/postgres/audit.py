@@ -84,17 +84,26 @@ class PostgresAudit(Ledger):
 
     parameter = "%s"
 
-    def __init__(self, database: PostgresDatabase, *, clock: Callable[[], float] = time.time, stream: str = "") -> None:
-        """Use `database`; closing the audit closes it.
+    def __init__(
+        self,
+        database: PostgresDatabase,
+        *,
+        clock: Callable[[], float] = time.time,
+        read_only: bool = False,
+        stream: str = "",
+    ) -> None:
+        """Use `database`; closing the audit closes it. `read_only` makes no tables: for whoever examines an audit.
 
         Raises:
-            AuditError: the database does not answer, or was written by a newer Interlock.
+            AuditError: the database does not answer, is no audit, or was written by a newer Interlock.
         """
         super().__init__(database, where="PostgreSQL", clock=clock, stream=stream)
         with self._guarded(nullcontext(), "cannot be opened"):
-            database.migrate("audit", [SCHEMA])
-            with database.transaction() as db:
-                db.execute("INSERT INTO audit_heads VALUES (%s, 0) ON CONFLICT DO NOTHING", (stream,))
+            if not read_only:
+                database.migrate("audit", [SCHEMA])
+                with database.transaction() as db:
+                    db.execute("INSERT INTO audit_heads VALUES (%s, 0) ON CONFLICT DO NOTHING", (stream,))
+            self.head()
 
     def _locked(self, db: Connection) -> Head:
         db.execute("SELECT seq FROM audit_heads WHERE stream = %s FOR UPDATE", (self.stream,))
