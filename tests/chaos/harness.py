@@ -1,7 +1,7 @@
 """Starts nodes on one store, kills them at random instants, spoils their world, and counts what is left.
 
-Faults besides kill -9: clocks that are hours wrong or jump, a full disk (files may not grow), a store that somebody
-holds for a second, PostgreSQL stopped as by a power cut and started again.
+Besides kill -9: clocks that are hours wrong or jump, a full disk (files may not grow), a store that somebody holds for
+a second, others who open and close it, PostgreSQL stopped as by a power cut and started again.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import psycopg
 from interlock.approvals.desk import Desk
 from interlock.kernel.errors import InterlockError
 from tests.chaos.check import Findings, check
-from tests.chaos.node import Order, main
+from tests.chaos.node import Order, main, visit
 from tests.chaos.places import is_file, opened
 
 NODES, CALLERS = 3, 64
@@ -81,6 +81,8 @@ class Chaos:
             nodes[number].join()
             if self.faults and self.chance.random() < 0.03:
                 self.hold(self.chance.uniform(0.1, 1.5))
+            if self.chance.random() < 0.2:
+                context.Process(target=visit, args=(self.where,), daemon=True).start()
             if self.restart is not None and kill % self.restart_every == self.restart_every // 2:
                 self.restart()
             nodes[number] = self.start(context, number)

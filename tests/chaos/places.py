@@ -27,6 +27,13 @@ class Stores:
     audit: Any
     approvals: Book
     budgets: Ledger
+    databases: tuple[SqliteDatabase | PostgresDatabase, ...]
+
+    def close(self) -> None:
+        """Give back what holds it."""
+        self.audit.close()
+        for database in self.databases:
+            database.close()
 
 
 def is_file(where: str) -> bool:
@@ -39,8 +46,8 @@ def opened(where: str, *, stream: str, clock: Clock, patience: float = 2.0) -> S
         lasting = SqliteDatabase(where, durable=True, patience=patience)
         fast = SqliteDatabase(where, durable=False, patience=patience)
         audit = SqliteAudit(where, clock=clock, patience=patience, stream=stream)
-        return Stores(audit, SqliteApprovals(lasting, clock=clock), SqliteBudgets(fast, clock=clock))
+        approvals, budgets = SqliteApprovals(lasting, clock=clock), SqliteBudgets(fast, clock=clock)
+        return Stores(audit, approvals, budgets, (lasting, fast))
     database = PostgresDatabase(where, size=8, patience=patience)
-    return Stores(
-        PostgresAudit(database, clock=clock, stream=stream), PostgresApprovals(database), PostgresBudgets(database)
-    )
+    approved, spent = PostgresApprovals(database), PostgresBudgets(database)
+    return Stores(PostgresAudit(database, clock=clock, stream=stream), approved, spent, (database,))
