@@ -1,0 +1,1 @@
+"""What limits cost. Run by `python -m bench.limits`."""

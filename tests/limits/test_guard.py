@@ -36,9 +36,7 @@ class World:
         self.limits = Limits(terms, self.ledger, clock=lambda: self.now, **more)
         self.keys = count()
 
-    def call(
-        self, q: object = "x", *, tool: str = "look", agent: str = "a", principal: str = "p", run: str = "r"
-    ) -> Call:
+    def call(self, q: Any = "x", *, tool: str = "look", agent: str = "a", principal: str = "p", run: str = "r") -> Call:
         return Call(tool=tool, arguments={"q": q}, agent=agent, principal=principal, run=run)
 
     def make(

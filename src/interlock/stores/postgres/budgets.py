@@ -41,7 +41,7 @@ CREATE FUNCTION interlock_started(kind text, at double precision) RETURNS bigint
         WHEN 'hour' THEN floor(at / 3600)::bigint * 3600
         WHEN 'day' THEN floor(at / 86400)::bigint * 86400
         WHEN 'month' THEN
-            extract(epoch FROM date_trunc('month', to_timestamp(floor(at)) AT TIME ZONE 'UTC') AT TIME ZONE 'UTC')::bigint
+            extract(epoch FROM date_trunc('month', to_timestamp(floor(at)), 'UTC'))::bigint
         ELSE 0 END
 $$;
 
