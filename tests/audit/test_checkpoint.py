@@ -319,3 +319,60 @@ def test_m9_a_witness_that_is_away_is_an_error(witness: Witness, tmp_path: Path)
             HttpWitness(wrong, witness.key.public)
     with pytest.raises(AuditError):
         HttpWitness(url, KEY.public)
+
+
+# what is no evidence
+
+
+def test_a_checkpoint_that_the_key_did_not_sign_is_no_evidence() -> None:
+    audit = filled()
+    good = anchor(audit, [KEY], [], now=1.0)
+    said = good.checkpoint
+    witness_s = PrivateKey("audit.example", bytes(32), kind=WITNESS)
+    for note in (signed(said, [OTHER]), Note(said, ()), signed(said, [witness_s])):
+        assert judged(audit, [note]) == Broken(5, "the checkpoint of 5 is not signed with the key")
+        assert isinstance(judged(audit, [good, note]), Broken)
+    elsewhere = Checkpoint(origin="other.example", size=5, root=said.root, time=1, head=said.head)
+    assert judged(audit, [signed(elsewhere, [KEY])]) == Broken(1, "no checkpoint of `audit.example` was anchored")
+    with pytest.raises(AuditError, match="public key of the log"):
+        examine(audit.records(), anchored=[good])
+
+
+def test_a_witness_s_key_alone_vouches_for_no_log() -> None:
+    audit = filled()
+    said = anchor(audit, [KEY], [], now=1.0).checkpoint
+    witness = PrivateKey("audit.example", b"w" * 32, kind=WITNESS)
+    verdict = examine(audit.records(), anchored=[signed(said, [witness])], keys=[witness.public])
+    assert isinstance(verdict, Broken)
+
+
+def test_records_are_not_dropped_behind_a_checkpoint_that_the_key_did_not_sign() -> None:
+    """Whoever can write the store, and has no key, drops what is in the way and writes down that it was retention."""
+    audit = filled()
+    anchor(audit, [OTHER], [], now=1.0)
+    audit.append("decision", "r", {})
+    audit.drop(by="mallory")
+    assert audit.verify() == Verified(audit.head())  # the records alone cannot tell
+    verdict = examine(audit.records(), base=audit.base(), keys=[KEY.public])
+    assert verdict == Broken(5, "what is kept begins after record 5, and no signed checkpoint says so")
+
+
+def test_a_dropped_beginning_has_to_end_at_an_anchored_checkpoint() -> None:
+    """The host has the key and drops evidence behind a checkpoint of a history that it wrote anew."""
+    audit = filled()
+    kept = [anchor(audit, [KEY], [], now=1.0)]
+    rewritten(audit)
+    audit._checkpoint = MemoryAudit().checkpoint()
+    audit.append("decision", "r", {})
+    anchor(audit, [KEY], [], now=2.0)
+    audit.drop(by="mallory")
+    assert isinstance(judged(audit, []), Verified)
+    verdict = judged(audit, kept)
+    assert verdict == Broken(6, "records 1 to 6 were dropped behind a checkpoint that was not anchored")
+
+
+def test_the_same_checkpoint_may_be_anchored_more_than_once() -> None:
+    audit = filled()
+    kept = [anchor(audit, [KEY], [], now=float(n)) for n in range(1, 3)]
+    assert judged(audit, kept) == Verified(audit.head(), 5)
+    assert judged(audit, kept * 2) == Verified(audit.head(), 5)

@@ -134,7 +134,7 @@ def _judged(
         known=options.head,
         anchored=ours,
         keys=keys,
-        witnesses=witnesses,
+        witnesses=witnesses if ours or not notes else (),  # a chain that began after the last checkpoint has none
     )
 
 
