@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - templates and tables are rows
 """Quality, speed, hostile texts and streams of the redactor; peers beside it: `python -m bench.redaction [--peers PYTHON]`."""
 
 from __future__ import annotations

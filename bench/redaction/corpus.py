@@ -1,3 +1,4 @@
+# ruff: noqa: E501 - tables are rows
 """Made-up rows with gold spans, and hard negatives without. Everything comes from a seed; no value is anybody's.
 
 A template is text with `{kind}` in it. `{=kind}` is filled in but is no gold: a reader may leave it or take it.
@@ -18,10 +19,16 @@ from interlock.detect.redact import checksum
 Rng = random.Random
 B62 = string.ascii_letters + string.digits
 SETS = {
-    "b62": B62, "hex": "0123456789abcdef", "dig": string.digits, "low": string.ascii_lowercase + string.digits,
-    "up": string.ascii_uppercase + string.digits, "b32": string.ascii_uppercase + "234567", "url": B62 + "_-", "b64": B62 + "+/",
+    "b62": B62,
+    "hex": "0123456789abcdef",
+    "dig": string.digits,
+    "low": string.ascii_lowercase + string.digits,
+    "up": string.ascii_uppercase + string.digits,
+    "b32": string.ascii_uppercase + "234567",
+    "url": B62 + "_-",
+    "b64": B62 + "+/",
     "Hex": "0123456789ABCDEF",
-}  # fmt: skip
+}
 
 
 def grown(rng: Rng, shape: str) -> str:
@@ -52,7 +59,7 @@ def _digits(rng: Rng, n: int) -> str:
     return "".join(rng.choice(string.digits) for _ in range(n))
 
 
-def _until(rng: Rng, make: Callable[[], str], good: Callable[[str], bool]) -> str:
+def _until(_: Rng, make: Callable[[], str], good: Callable[[str], bool]) -> str:
     while not good(value := make()):
         pass
     return value
@@ -86,7 +93,19 @@ def card(rng: Rng) -> str:
 
 def iban(rng: Rng) -> str:
     """Valid, compact or in groups."""
-    country, bban = rng.choice([("DE", "{dig:18}"), ("GB", "NWBK{dig:14}"), ("FR", "{dig:10}{up:11}{dig:2}"), ("NL", "ABNA{dig:10}"), ("ES", "{dig:20}"), ("CH", "{dig:17}"), ("NO", "{dig:11}"), ("PL", "{dig:24}"), ("IT", "X{dig:22}")])  # fmt: skip
+    country, bban = rng.choice(
+        [
+            ("DE", "{dig:18}"),
+            ("GB", "NWBK{dig:14}"),
+            ("FR", "{dig:10}{up:11}{dig:2}"),
+            ("NL", "ABNA{dig:10}"),
+            ("ES", "{dig:20}"),
+            ("CH", "{dig:17}"),
+            ("NO", "{dig:11}"),
+            ("PL", "{dig:24}"),
+            ("IT", "X{dig:22}"),
+        ]
+    )
     body = grown(rng, bban)
     check = 98 - int("".join(str(int(c, 36)) for c in body + country + "00")) % 97
     text = f"{country}{check:02}{body}"
@@ -97,58 +116,121 @@ def phone(rng: Rng) -> str:
     """In a format that says what it is."""
     a, b, c = rng.randint(201, 989), rng.randint(200, 999), _digits(rng, 4)
     return rng.choice(
-        [f"+1 ({a}) {b}-{c}", f"({a}) {b}-{c}", f"{a}-{b}-{c}", f"+1{a}{b}{c}", f"+1-{a}-{b}-{c}", f"+44 20 7{_digits(rng, 3)} {c}",
-         f"+49 30 {_digits(rng, 7)}", f"+33 6 {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)}", f"+91 9{_digits(rng, 4)} {_digits(rng, 5)}",
-         f"+4915{_digits(rng, 9)}", f"06 {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)}", f"07{_digits(rng, 3)} {_digits(rng, 6)}"]
-    )  # fmt: skip
+        [
+            f"+1 ({a}) {b}-{c}",
+            f"({a}) {b}-{c}",
+            f"{a}-{b}-{c}",
+            f"+1{a}{b}{c}",
+            f"+1-{a}-{b}-{c}",
+            f"+44 20 7{_digits(rng, 3)} {c}",
+            f"+49 30 {_digits(rng, 7)}",
+            f"+33 6 {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)}",
+            f"+91 9{_digits(rng, 4)} {_digits(rng, 5)}",
+            f"+4915{_digits(rng, 9)}",
+            f"06 {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)} {_digits(rng, 2)}",
+            f"07{_digits(rng, 3)} {_digits(rng, 6)}",
+        ]
+    )
+
+
+def _grouped(text: str, mark: str, *sizes: int) -> str:
+    out, at = [], 0
+    for size in sizes:
+        out.append(text[at : at + size])
+        at += size
+    return mark.join(out)
 
 
 def identity(rng: Rng) -> tuple[str, str]:
     """A national identity with its name, which stands in front."""
-    d = lambda n: _digits(rng, n)  # noqa: E731
+
+    def some(n: int, good: Callable[[str], bool], before: str = "", after: str = "") -> str:
+        return _until(rng, lambda: before + _digits(rng, n) + after, good)
+
     date = f"{rng.randint(50, 99):02}{rng.randint(1, 12):02}{rng.randint(1, 28):02}"
-    ddmmyy = f"{rng.randint(1, 28):02}{rng.randint(1, 12):02}{rng.randint(50, 99):02}"
-    make: list[Callable[[], tuple[str, str]]] = [
-        lambda: ("SSN", (lambda x: f"{x[:3]}-{x[3:5]}-{x[5:]}")(_until(rng, lambda: f"{rng.randint(1, 899):03}" + d(6), checksum.us_ssn))),
-        lambda: ("NHS number", (lambda x: f"{x[:3]} {x[3:6]} {x[6:]}")(_until(rng, lambda: d(10), lambda x: checksum.uk_nhs(x)))),
-        lambda: ("NINO", f"{rng.choice('ABCEGHJLM')}{rng.choice('ABCEGHJKLM')} {d(2)} {d(2)} {d(2)} {rng.choice('ABCD')}"),
-        lambda: ("Steuer-ID", _until(rng, lambda: d(11), checksum.de_tax)),
-        lambda: ("NIR", _until(rng, lambda: rng.choice("12") + date[:2] + f"{rng.randint(1, 12):02}75" + d(8), checksum.fr_nir)),
-        lambda: ("DNI", (lambda n: n + "TRWAGMYFPDXBNJZSQVHLCKE"[int(n) % 23])(d(8))),
-        lambda: ("BSN", _until(rng, lambda: d(9), checksum.nl_bsn)),
-        lambda: ("PESEL", _until(rng, lambda: date + d(5), checksum.pl_pesel)),
-        lambda: ("personnummer", (lambda x: f"{x[:6]}-{x[6:]}")(_until(rng, lambda: date + d(4), checksum.se_pin))),
-        lambda: ("henkilötunnus", (lambda n: f"{ddmmyy}-{n}" + "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(ddmmyy + n) % 31])(f"{rng.randint(2, 899):03}")),
-        lambda: ("CPF", (lambda x: f"{x[:3]}.{x[3:6]}.{x[6:9]}-{x[9:]}")(_until(rng, lambda: d(11), checksum.br_cpf))),
-        lambda: ("Aadhaar", (lambda x: f"{x[:4]} {x[4:8]} {x[8:]}")(_until(rng, lambda: d(12), checksum.in_aadhaar))),
-        lambda: ("PAN", f"{rng.choice('ABCXYZ')}{rng.choice('ABCXYZ')}CP{rng.choice('KLMN')}{d(4)}{rng.choice('ABCDEF')}"),
-        lambda: ("SIN", (lambda x: f"{x[:3]} {x[3:6]} {x[6:]}")(_until(rng, lambda: d(9), checksum.ca_sin))),
-        lambda: ("TFN", _until(rng, lambda: d(9), checksum.au_tfn)),
-        lambda: ("ID number", _until(rng, lambda: date + d(4) + "0" + d(2), checksum.za_id)),
-        lambda: ("身份证", _until(rng, lambda: "11010119" + date + d(4), lambda x: checksum.cn_id(x))),
-        lambda: ("NRIC", _until(rng, lambda: "S" + d(7) + rng.choice("ABCDEFGHIZJ"), checksum.sg_nric)),
-        lambda: ("T.C. Kimlik No", _until(rng, lambda: rng.choice("123456789") + d(10), checksum.tr_kimlik)),
-        lambda: ("fødselsnummer", _until(rng, lambda: ddmmyy + d(5), checksum.no_fnr)),
-        lambda: ("NPI", _until(rng, lambda: "1" + d(9), checksum.us_npi)),
-    ]  # fmt: skip
-    return rng.choice(make)()
+    other_way = date[4:] + date[2:4] + date[:2]
+    name = rng.choice(
+        "SSN,NHS number,NINO,Steuer-ID,NIR,DNI,BSN,PESEL,personnummer,henkilötunnus,CPF,Aadhaar,PAN,SIN,TFN,ID number,身份证,NRIC,T.C. Kimlik No,fødselsnummer,NPI".split(
+            ","
+        )
+    )
+    d = _digits(rng, 10)
+    match name:
+        case "SSN":
+            value = _grouped(
+                _until(rng, lambda: f"{rng.randint(1, 899):03}{_digits(rng, 6)}", checksum.us_ssn), "-", 3, 2, 4
+            )
+        case "NHS number":
+            value = _grouped(some(10, checksum.uk_nhs), " ", 3, 3, 4)
+        case "NINO":
+            value = (
+                f"{rng.choice('ABCEGHJLM')}{rng.choice('ABCEGHJKLM')} {d[:2]} {d[2:4]} {d[4:6]} {rng.choice('ABCD')}"
+            )
+        case "Steuer-ID":
+            value = some(11, checksum.de_tax)
+        case "NIR":
+            value = some(8, checksum.fr_nir, f"{rng.choice('12')}{date[:4]}75")
+        case "DNI":
+            value = d[:8] + "TRWAGMYFPDXBNJZSQVHLCKE"[int(d[:8]) % 23]
+        case "BSN":
+            value = some(9, checksum.nl_bsn)
+        case "PESEL":
+            value = some(5, checksum.pl_pesel, date)
+        case "personnummer":
+            value = _grouped(some(4, checksum.se_pin, date), "-", 6, 4)
+        case "henkilötunnus":
+            value = f"{other_way}-{d[:3]}" + "0123456789ABCDEFHJKLMNPRSTUVWXY"[int(other_way + d[:3]) % 31]
+        case "CPF":
+            whole = some(11, checksum.br_cpf)
+            value = f"{_grouped(whole, '.', 3, 3, 3)}-{whole[9:]}"
+        case "Aadhaar":
+            value = _grouped(some(12, checksum.in_aadhaar), " ", 4, 4, 4)
+        case "PAN":
+            value = f"{rng.choice('ABCXYZ')}{rng.choice('ABCXYZ')}CP{rng.choice('KLMN')}{d[:4]}{rng.choice('ABCDEF')}"
+        case "SIN":
+            value = _grouped(some(9, checksum.ca_sin), " ", 3, 3, 3)
+        case "TFN":
+            value = some(9, checksum.au_tfn)
+        case "ID number":
+            value = _until(rng, lambda: f"{date}{_digits(rng, 4)}0{_digits(rng, 2)}", checksum.za_id)
+        case "身份证":
+            value = some(4, checksum.cn_id, f"11010119{date}")
+        case "NRIC":
+            value = _until(rng, lambda: f"S{_digits(rng, 7)}{rng.choice('ABCDEFGHIZJ')}", checksum.sg_nric)
+        case "T.C. Kimlik No":
+            value = some(11, checksum.tr_kimlik)
+        case "fødselsnummer":
+            value = some(5, checksum.no_fnr, other_way)
+        case _:
+            value = some(9, checksum.us_npi, "1")
+    return name, value
 
 
 def password(rng: Rng) -> str:
     """What people and managers of passwords make."""
     word = rng.choice(WORDS)
     return rng.choice(
-        [f"{word.title()}{_digits(rng, rng.randint(2, 4))}!", f"{word}{_digits(rng, 3)}", grown(rng, "{b62:12}"), f"{word[:3]}@{_digits(rng, 2)}#{word.title()}",
-         "".join(rng.choice(B62 + "!@#$%^*") for _ in range(14)) + "9", f"{rng.choice(WORDS)}-{rng.choice(WORDS)}-{word}-{_digits(rng, 2)}", grown(rng, "{b62:20}")]
-    )  # fmt: skip
+        [
+            f"{word.title()}{_digits(rng, rng.randint(2, 4))}!",
+            f"{word}{_digits(rng, 3)}",
+            grown(rng, "{b62:12}"),
+            f"{word[:3]}@{_digits(rng, 2)}#{word.title()}",
+            "".join(rng.choice(B62 + "!@#$%^*") for _ in range(14)) + "9",
+            f"{rng.choice(WORDS)}-{rng.choice(WORDS)}-{word}-{_digits(rng, 2)}",
+            grown(rng, "{b62:20}"),
+        ]
+    )
+
+
+def _encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _jwt(rng: Rng) -> str:
-    enc = lambda s: base64.urlsafe_b64encode(s.encode()).decode().rstrip("=")  # noqa: E731
     return ".".join(
         [
-            enc('{"alg":"HS256","typ":"JWT"}'),
-            enc(f'{{"sub":"{_digits(rng, 8)}","iat":17{_digits(rng, 8)}}}'),
+            _encoded('{"alg":"HS256","typ":"JWT"}'),
+            _encoded(f'{{"sub":"{_digits(rng, 8)}","iat":17{_digits(rng, 8)}}}'),
             grown(rng, "{url:43}"),
         ]
     )
@@ -210,12 +292,12 @@ KINDS: dict[str, Callable[[Rng], str]] = {
             f"2001:db8:{grown(rng, '{hex:4}')}::{grown(rng, '{hex:3}')}",
             f"2a02:{grown(rng, '{hex:3}')}:{grown(rng, '{hex:4}')}:1:{grown(rng, '{hex:4}:{hex:4}:{hex:4}:{hex:4}')}",
         ]
-    ),  # fmt: skip
+    ),
     "mac": lambda rng: rng.choice([":", "-"]).join(grown(rng, "{Hex:2}") for _ in range(6)),
     "cvv": lambda rng: _digits(rng, 3),
     "dob": lambda rng: rng.choice(["19{:02}-{:02}-{:02}", "{2:02}/{1:02}/19{0:02}", "{2} March 19{0:02}"]).format(
         rng.randint(40, 99), rng.randint(1, 12), rng.randint(1, 28)
-    ),  # fmt: skip
+    ),
     "basic": lambda rng: base64.b64encode(f"{rng.choice(WORDS)}:{password(rng)}".encode()).decode(),
     "b64pw": lambda rng: base64.b64encode(f"password={password(rng)}".encode()).decode(),
     "sig": lambda rng: quote(grown(rng, "{b64:43}="), safe=""),
@@ -243,7 +325,7 @@ KINDS: dict[str, Callable[[Rng], str]] = {
     "d16": lambda rng: _until(rng, lambda: "4" + _digits(rng, 15), lambda x: not checksum.luhn(x)),
     "time": lambda rng: (
         f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}.{_digits(rng, 3)}Z"
-    ),  # fmt: skip
+    ),
     "v": lambda rng: f"{rng.randint(0, 20)}.{rng.randint(0, 30)}.{rng.randint(0, 9)}",
 }
 FILLER = frozenset(

@@ -30,23 +30,28 @@ class Score:
     wrong: list[str] = field(default_factory=list)
 
     def recall(self, *, secrets: bool) -> float:
+        """Share of gold spans found."""
         kinds = [k for k in self.gold if (k in SECRETS) == secrets and k not in NAMES]
         return sum(self.found[k] for k in kinds) / max(1, sum(self.gold[k] for k in kinds))
 
     def leak(self, *, secrets: bool) -> float:
+        """Share of gold characters left."""
         kinds = [k for k in self.gold if (k in SECRETS) == secrets and k not in NAMES]
         return sum(self.left[k] for k in kinds) / max(1, sum(self.size[k] for k in kinds))
 
     @property
     def names(self) -> float:
+        """Share of names found."""
         return sum(self.found[k] for k in NAMES) / max(1, sum(self.gold[k] for k in NAMES))
 
     @property
     def precision(self) -> float:
+        """Share of predictions that touch gold."""
         return self.right / max(1, self.predicted)
 
     @property
     def false_bytes_per_mb(self) -> float:
+        """Bytes predicted per megabyte of negatives."""
         return self.false_bytes / max(1, self.negative_bytes) * 1e6
 
 

@@ -1,16 +1,17 @@
+# ruff: noqa: E501 - templates and tables are rows
 """The templates that the rules were tuned on."""
 
 POSITIVE = [
     "export API_KEY={issued}", "token: {issued}", 'client = Client("{issued}")', "I pasted {issued} into the chat, sorry", "key={issued}&page=2",
     '{"api_key": "{issued}", "user": "{word}"}'.replace('{"', '{"'), "curl -H 'X-Api-Key: {!b62_32}' https://api.example.com/v1", "Authorization: Bearer {!opaque}",
     "authorization: bearer {jwt}", "Authorization: Basic {basic}", "Authorization: token {!hex40}", "Cookie: sessionid={!b62_32}; theme=dark", "Set-Cookie: sid={!opaque}; Path=/; HttpOnly",
-    "password: {password}", "Password = {password}", "DB_PASSWORD={password}", 'spring.datasource.password={password}', "pwd={password};", 'password: "{password}"', "'passwd': '{password}'",
+    "password: {password}", "Password = {password}", "DB_PASSWORD={password}", "spring.datasource.password={password}", "pwd={password};", 'password: "{password}"', "'passwd': '{password}'",
     "my password is {password}", "the password for the router is {password}, keep it safe", "login with user admin / password {=password}", "--password {password} --verbose", "--token={!b62_32}",
     "mysql -u root -p{password} shop", "curl -u deploy:{password} https://ci.example.com", "sshpass -p '{password}' ssh root@{=ip}", "redis-cli -a {password} ping",
     "postgres://app:{urlpassword}@db.internal:5432/shop", "mongodb+srv://svc:{urlpassword}@cluster0.abcde.mongodb.net/?retryWrites=true", "amqp://guest2:{urlpassword}@mq:5672/%2f",
     "Server=tcp:db1,1433;Database=shop;User Id=app;Password={password};Encrypt=true;", "jdbc:mysql://db1/shop?user=app&password={urlpassword}&useSSL=true", "host=db1 dbname=shop user=app password={password}",
     "redis://:{urlpassword}@cache:6379/0", "DefaultEndpointsProtocol=https;AccountName=shop;AccountKey={!b64key}==;EndpointSuffix=core.windows.net", "deepgram secret {!hex40}", "DEEPGRAM_API_KEY={!hex40}", "datadog api key: {!hex32}", "DATADOG_APP_KEY='{!hex40}'",
-    "algolia_admin_key = \"{!hex32}\"", "cloudflare api token {!hex40}", "aws_secret_access_key = {b64_40}", "AWS_SECRET_ACCESS_KEY={b64_40}", "secret key={b64_40}",
+    'algolia_admin_key = "{!hex32}"', "cloudflare api token {!hex40}", "aws_secret_access_key = {b64_40}", "AWS_SECRET_ACCESS_KEY={b64_40}", "secret key={b64_40}",
     "clientSecret: '{!b62_32}'", '{"client_secret":"{!b62_32}","grant_type":"client_credentials"}', '{\\"access_token\\":\\"{!opaque}\\",\\"expires_in\\":3600}', "refresh_token={!opaque}&client_id=web",
     "{pem}", "key was:\n{pem}\nplease rotate", '{"private_key": "{pem_escaped}"}', "PRIVATE_KEY='{pem_one}'", "log: {pem_cut}", "https://shop.blob.core.windows.net/c/f.pdf?sv=2024-01-01&sp=r&sig={sig}",
     "https://b.s3.amazonaws.com/k?X-Amz-Credential=x&X-Amz-Signature={!hex64}&X-Amz-Expires=300", "data:\n  conf: {b64pw}", "q=%70assword%3D{=urlpassword}", "<password>{password}</password>", '<add key="ApiKey" value="{!b62_32}" />',
@@ -34,7 +35,7 @@ NEGATIVE = [
     "12:34:56:78 elapsed", "std::vector<int> a::b", "at 00:00:00", "range 1.0-2.0", "@app.route('/x')", "npm i @types/node@20.1.0", "git@github.com:acme/shop.git", "icon@2x.png", "foo@bar", "user@localhost",
     '"name": "my-service"', '"name": "Widget"', '"name": "get_weather"', "I'm sure it works", "I'm Not Happy", "this is fine", "name: build", "my name is unknown", "first_name: string", "holder: null", "Dear customer,",
     "10.0.0.1 and 192.168.1.4 are internal", "127.0.0.1:8080", "::1 localhost", "fe80::1%lo0", "0.0.0.0:443", "if token == 'abc': pass", "secretsmanager.get_secret_value(SecretId='x')", "const apiKey = process.env.API_KEY;", "password_hash = hashlib.sha256(pw)", "https://example.com/reset?token=", "https://user@example.com/path",
-    "'password': forms.CharField(widget=forms.PasswordInput)", "key=lambda x: x[1]", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{b62_43} bob", "-----BEGIN CERTIFICATE-----\nMIIB{b62_60}\n-----END CERTIFICATE-----", '"-----BEGIN PRIVATE KEY-----"', "data:image/png;base64,{b64png}", "{uuid}", "{hex40}", "etag W/\"{hex32}\"",
+    "'password': forms.CharField(widget=forms.PasswordInput)", "key=lambda x: x[1]", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI{b62_43} bob", "-----BEGIN CERTIFICATE-----\nMIIB{b62_60}\n-----END CERTIFICATE-----", '"-----BEGIN PRIVATE KEY-----"', "data:image/png;base64,{b64png}", "{uuid}", "{hex40}", 'etag W/"{hex32}"',
     "phone field is required", "ticket 415-2026-1234", "room 12-34", "order number 555 123 4567", "model 555-1234-A", "port 5432", "size 1234567 bytes", "lat 52.520008, lon 13.404954", "0x7f3a9c0012ab", "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "sk-...", "ghp_xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
     "birth rate fell 3% in 2020", "born in Oslo", "cvv is required", "passport control", "social security reform in 2024", "SSN must be 9 digits", "{time} INFO worker {n} done in {n} ms", "arn:aws:iam::123456789012:role/app", "projects/p/secrets/s/versions/3", "postgres://user:password@localhost/db", "postgres://${USER}:${PASS}@host/db",
     "password=secret", "the secret to success is work", "token bucket algorithm", "Bearer authentication is used", "basic auth disabled", "session started", "session=None", "cookie: accept all", "Cookie: theme=dark; lang=en", "pin to top", "pinned: 3", "auth: none", "pass", "--password-file /run/secrets/db", "PASSWORD_FILE=/run/secrets/db",

@@ -18,6 +18,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
+from interlock.detect.redact.rule import issued
+
 
 class Medium(Enum):
     """Where the text stands; decides how much a literal must look like a secret."""
@@ -41,126 +43,6 @@ class Match:
         return f"Match({self.rule}, {self.start}, {self.end})"
 
 
-# Issued credentials: rule, name of the handle, texts of which one must occur, shape (without the edges).
-
-_PROVIDERS = r"""
-adafruit-io            ADAFRUIT_IO_KEY        aio_              aio_[A-Za-z0-9]{28}
-age-identity           AGE_IDENTITY           AGE-SECRET-KEY-   AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}
-airtable               AIRTABLE_TOKEN         pat               pat[A-Za-z0-9]{14}\.[0-9a-f]{64}
-alibaba                ALIBABA_ACCESS_KEY     LTAI              LTAI[A-Za-z0-9]{17,21}
-anthropic              ANTHROPIC_API_KEY      sk-ant-           sk-ant-[a-z0-9]{3,8}-[A-Za-z0-9_-]{32,160}
-apify                  APIFY_TOKEN            apify_api_        apify_api_[A-Za-z0-9]{36}
-artifactory            ARTIFACTORY_API_KEY    AKCp              AKCp[A-Za-z0-9]{69}
-artifactory-reference  ARTIFACTORY_TOKEN      cmVmdGtuOj        cmVmdGtuOj[A-Za-z0-9]{54}
-asana                  ASANA_TOKEN            1/|2/             [12]/[0-9]{12,20}(?:/[0-9]{12,20})?:[0-9a-f]{32}
-atlassian              ATLASSIAN_API_TOKEN    ATATT3|ATCTT3     AT[AC]TT3[A-Za-z0-9_=-]{60,250}
-aws-access-key         AWS_ACCESS_KEY_ID      AKIA|ASIA|ABIA    A(?:KIA|SIA|BIA)[A-Z2-7]{16}
-aws-bedrock            AWS_BEARER_TOKEN_BEDROCK ABSK            ABSK[A-Za-z0-9+/]{109,269}={0,2}
-azure-client-secret    AZURE_CLIENT_SECRET    8Q~|7Q~           [A-Za-z0-9_~.]{3}[78]Q~[A-Za-z0-9_~.-]{31,34}
-bitbucket              BITBUCKET_PASSWORD     ATBB              ATBB[A-Za-z0-9]{32}
-brave                  BRAVE_API_KEY          BSA               BSA[A-Za-z0-9_-]{28}
-braintree              BRAINTREE_TOKEN        access_token$     access_token\$(?:production|sandbox)\$[0-9a-z]{16}\$[0-9a-f]{32}
-brevo                  BREVO_API_KEY          xkeysib-          xkeysib-[0-9a-f]{64}-[A-Za-z0-9]{16}
-buildkite              BUILDKITE_TOKEN        bkua_             bkua_[0-9a-f]{40}
-cerebras               CEREBRAS_API_KEY       csk-              csk-[a-z0-9]{48}
-circleci               CIRCLECI_TOKEN         CCIPAT_           CCIPAT_[A-Za-z0-9]{22}_[0-9a-f]{40}
-clojars                CLOJARS_TOKEN          CLOJARS_          CLOJARS_[0-9a-z]{60}
-cloudflare-origin-ca   CLOUDFLARE_CA_KEY      v1.0-             v1\.0-[0-9a-f]{24}-[0-9a-f]{146}
-contentful             CONTENTFUL_TOKEN       CFPAT-            CFPAT-[A-Za-z0-9_-]{43}
-crates-io              CARGO_REGISTRY_TOKEN   cio               cio[A-Za-z0-9]{32}
-databricks             DATABRICKS_TOKEN       dapi              dapi[0-9a-f]{32}(?:-[0-9])?
-digitalocean           DIGITALOCEAN_TOKEN     _v1_              do[opr]_v1_[0-9a-f]{64}
-discord-bot            DISCORD_TOKEN          .                 [MNO][A-Za-z0-9_-]{23,27}\.[A-Za-z0-9_-]{6}\.[A-Za-z0-9_-]{27,38}
-discord-webhook        DISCORD_WEBHOOK        /api/webhooks/    https://discord(?:app)?\.com/api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{60,72}
-docker-hub             DOCKER_TOKEN           dckr_             dckr_[po]at_[A-Za-z0-9_-]{27,32}
-doppler                DOPPLER_TOKEN          dp.               dp\.(?:pt|st|ct|sa|scim|audit)\.(?:[a-z0-9_-]{2,35}\.)?[A-Za-z0-9]{40,44}
-duffel                 DUFFEL_TOKEN           duffel_           duffel_(?:test|live)_[A-Za-z0-9_=-]{43}
-dynatrace              DYNATRACE_TOKEN        dt0c01.           dt0c01\.[A-Z0-9]{24}\.[A-Z0-9]{64}
-e2b                    E2B_API_KEY            e2b_              e2b_[0-9a-f]{40}
-easypost               EASYPOST_API_KEY       EZAK|EZTK         EZ[AT]K[A-Za-z0-9]{54}
-elevenlabs             ELEVENLABS_API_KEY     sk_               sk_[0-9a-f]{48}
-figma                  FIGMA_TOKEN            figd_             figd_[A-Za-z0-9_-]{40}
-firecrawl              FIRECRAWL_API_KEY      fc-               fc-[0-9a-f]{32}
-fly-io                 FLY_API_TOKEN          fm1_|fm2_|fo1_    (?:fm[12]r?_[A-Za-z0-9+/]{100,600}={0,3}|fo1_[A-Za-z0-9_-]{43})
-flutterwave            FLUTTERWAVE_KEY        FLWSECK           FLWSECK(?:_TEST)?-[0-9a-hA-H]{12,32}(?:-X)?
-frame-io               FRAMEIO_TOKEN          fio-u-            fio-u-[A-Za-z0-9_=-]{64}
-github                 GITHUB_TOKEN           ghp_|gho_|ghu_|ghs_|ghr_ gh[pousr]_[A-Za-z0-9]{36,76}
-github-fine-grained    GITHUB_TOKEN           github_pat_       github_pat_[A-Za-z0-9]{22}_[A-Za-z0-9]{59}
-gitlab                 GITLAB_TOKEN           gl                gl(?:pat|dt|rt|rtr|cbt|ptt|ft|imt|agent|oas|soat|ffct)-[A-Za-z0-9_-]{20,64}(?:\.[0-9a-z]{2}\.[0-9a-z]{7,9})?
-google-api-key         GOOGLE_API_KEY         AIza              AIza[A-Za-z0-9_-]{35}
-google-oauth-secret    GOOGLE_CLIENT_SECRET   GOCSPX-           GOCSPX-[A-Za-z0-9_-]{28}
-google-oauth-token     GOOGLE_ACCESS_TOKEN    ya29.             ya29\.[A-Za-z0-9_-]{30,300}
-google-refresh-token   GOOGLE_REFRESH_TOKEN   1//0              1//0[A-Za-z0-9_-]{40,120}
-grafana-cloud          GRAFANA_TOKEN          glc_              glc_eyJ[A-Za-z0-9+/]{40,400}={0,2}
-grafana-service        GRAFANA_TOKEN          glsa_             glsa_[A-Za-z0-9]{32}_[0-9a-fA-F]{8}
-groq                   GROQ_API_KEY           gsk_              gsk_[A-Za-z0-9]{48,56}
-heroku                 HEROKU_API_KEY         HRKU-             HRKU-[A-Za-z0-9_-]{36,70}
-hubspot                HUBSPOT_TOKEN          pat-              pat-(?:na|eu)[0-9]-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
-hugging-face           HF_TOKEN               hf_|api_org_      (?:hf|api_org)_[A-Za-z0-9]{34}
-infracost              INFRACOST_API_KEY      ico-              ico-[A-Za-z0-9]{32}
-jina                   JINA_API_KEY           jina_             jina_[A-Za-z0-9_-]{55,65}
-langfuse               LANGFUSE_SECRET_KEY    sk-lf-            sk-lf-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
-langsmith              LANGSMITH_API_KEY      lsv2_             lsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}
-launchdarkly           LAUNCHDARKLY_KEY       sdk-|api-         (?:sdk|api)-[0-9a-f]{8}-[0-9a-f]{4}-4[0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12}
-linear                 LINEAR_API_KEY         lin_              lin_(?:api|oauth)_[A-Za-z0-9]{40,64}
-mailchimp              MAILCHIMP_API_KEY      -us               [0-9a-f]{32}-us[0-9]{1,2}
-mailersend             MAILERSEND_TOKEN       mlsn.             mlsn\.[0-9a-f]{64}
-mailgun                MAILGUN_API_KEY        key-              key-[0-9a-f]{32}
-mapbox                 MAPBOX_TOKEN           sk.eyJ            sk\.eyJ[A-Za-z0-9_-]{40,120}\.[A-Za-z0-9_-]{22}
-neon                   NEON_API_KEY           napi_             napi_[a-z0-9]{64}
-netlify                NETLIFY_TOKEN          nfp_              nfp_[A-Za-z0-9]{36,40}
-new-relic              NEW_RELIC_API_KEY      NRAK-             NRAK-[A-Z0-9]{27}
-new-relic-license      NEW_RELIC_LICENSE_KEY  NRAL              [0-9a-f]{36}NRAL
-notion                 NOTION_TOKEN           ntn_              ntn_[0-9]{11}[A-Za-z0-9]{35}
-npm                    NPM_TOKEN              npm_              npm_[A-Za-z0-9]{36}
-nuget                  NUGET_API_KEY          oy2               oy2[a-z0-9]{43}
-nvidia                 NVIDIA_API_KEY         nvapi-            nvapi-[A-Za-z0-9_-]{60,70}
-onepassword            OP_SERVICE_ACCOUNT_TOKEN ops_eyJ         ops_eyJ[A-Za-z0-9+/=_-]{100,1200}
-openai                 OPENAI_API_KEY         sk-proj-|sk-svcacct-|sk-admin-|T3BlbkFJ sk-(?:(?:proj|svcacct|admin)-[A-Za-z0-9_-]{40,200}|[A-Za-z0-9_-]{20,100}T3BlbkFJ[A-Za-z0-9_-]{20,100})
-openrouter             OPENROUTER_API_KEY     sk-or-            sk-or-v1-[0-9a-f]{64}
-perplexity             PERPLEXITY_API_KEY     pplx-             pplx-[A-Za-z0-9]{48}
-pinecone               PINECONE_API_KEY       pcsk_             pcsk_[A-Za-z0-9]{4,8}_[A-Za-z0-9]{50,70}
-plaid                  PLAID_TOKEN            access-           access-(?:sandbox|development|production)-[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
-planetscale            PLANETSCALE_TOKEN      pscale_           pscale_(?:tkn|pw|oauth)_[A-Za-z0-9_.=-]{32,64}
-posthog                POSTHOG_API_KEY        phx_              phx_[A-Za-z0-9]{43,48}
-postman                POSTMAN_API_KEY        PMAK-             PMAK-[0-9a-f]{24}-[0-9a-f]{34}
-prefect                PREFECT_API_KEY        pnu_              pnu_[A-Za-z0-9]{36}
-pulumi                 PULUMI_ACCESS_TOKEN    pul-              pul-[0-9a-f]{40}
-pypi                   PYPI_TOKEN             pypi-AgE          pypi-AgE[A-Za-z0-9_-]{50,300}
-readme                 README_API_KEY         rdme_             rdme_[a-z0-9]{70}
-render                 RENDER_API_KEY         rnd_              rnd_[A-Za-z0-9]{28,36}
-replicate              REPLICATE_API_TOKEN    r8_               r8_[A-Za-z0-9]{37}
-resend                 RESEND_API_KEY         re_               re_[A-Za-z0-9]{8}_[A-Za-z0-9]{24}
-rubygems               RUBYGEMS_API_KEY       rubygems_         rubygems_[0-9a-f]{48}
-sendgrid               SENDGRID_API_KEY       SG.               SG\.[A-Za-z0-9_-]{16,32}\.[A-Za-z0-9_-]{32,64}
-sentry                 SENTRY_AUTH_TOKEN      sntry             sntry(?:s_eyJ[A-Za-z0-9+/=_-]{60,400}|u_[0-9a-f]{64})
-shippo                 SHIPPO_TOKEN           shippo_           shippo_(?:live|test)_[0-9a-f]{40}
-shopify                SHOPIFY_TOKEN          shp               shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}
-slack                  SLACK_TOKEN            xox|xapp-         (?:xox[baprse]-(?:[0-9]{1,16}-)?[A-Za-z0-9-]{20,200}|xoxe\.xox[bp]-[0-9]-[A-Za-z0-9]{100,200}|xapp-[0-9]-[A-Z0-9]{8,12}-[0-9]{10,15}-[0-9a-f]{64})
-slack-webhook          SLACK_WEBHOOK          hooks.slack.com   https://hooks\.slack\.com/(?:services|workflows|triggers)/[A-Z0-9]{8,12}/[A-Z0-9]{8,14}/[A-Za-z0-9]{20,40}
-sonarqube              SONAR_TOKEN            sqp_|sqa_|squ_    sq[pau]_[0-9a-f]{40}
-square                 SQUARE_TOKEN           EAAA|sq0          (?:EAAA[A-Za-z0-9_-]{60}|sq0csp-[A-Za-z0-9_-]{43}|sq0atp-[A-Za-z0-9_-]{22})
-stripe                 STRIPE_SECRET_KEY      k_live_|k_test_|k_prod_ [sr]k_(?:live|test|prod)_[A-Za-z0-9]{16,120}
-stripe-webhook         STRIPE_WEBHOOK_SECRET  whsec_            whsec_[A-Za-z0-9+/]{32,64}={0,2}
-supabase               SUPABASE_KEY           sbp_|sb_secret_   (?:sbp_[0-9a-f]{40}|sb_secret_[A-Za-z0-9_-]{22,60})
-tailscale              TAILSCALE_KEY          tskey-            tskey-(?:auth|api|client|scim|webhook)-[A-Za-z0-9]{8,20}-[A-Za-z0-9]{20,40}
-tavily                 TAVILY_API_KEY         tvly-             tvly-(?:dev-|prod-)?[A-Za-z0-9-]{32}
-teams-webhook          TEAMS_WEBHOOK          webhook.office.com https://[a-z0-9-]{1,60}\.webhook\.office\.com/webhookb2/[0-9a-f-]{36}@[0-9a-f-]{36}/IncomingWebhook/[0-9a-f]{32}/[0-9a-f-]{36}
-telegram               TELEGRAM_TOKEN         :AA               [0-9]{8,10}:AA[A-Za-z0-9_-]{33}
-tencent                TENCENT_SECRET_ID      AKID              AKID[A-Za-z0-9]{32}
-terraform              TERRAFORM_TOKEN        .atlasv1.         [A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,70}
-together               TOGETHER_API_KEY       tgp_v1_           tgp_v1_[A-Za-z0-9_-]{43}
-twilio                 TWILIO_API_KEY         SK                SK[0-9a-f]{32}
-typeform               TYPEFORM_TOKEN         tfp_              tfp_[A-Za-z0-9_.=-]{40,64}
-vault                  VAULT_TOKEN            hvs.|hvb.|hvr.    hv[sbr]\.[A-Za-z0-9_-]{24,300}
-vercel-blob            BLOB_READ_WRITE_TOKEN  vercel_blob_rw_   vercel_blob_rw_[A-Za-z0-9]{10,24}_[A-Za-z0-9]{20,40}
-voyage                 VOYAGE_API_KEY         pa-               pa-[A-Za-z0-9_-]{43}
-xai                    XAI_API_KEY            xai-              xai-[A-Za-z0-9]{70,90}
-yandex                 YANDEX_API_KEY         AQVN              AQVN[A-Za-z0-9_-]{35,38}
-sk-key                 API_KEY                sk-               sk-[A-Za-z0-9]{32,64}
-"""  # noqa: E501 - a table
-
-
 @dataclass(frozen=True, slots=True)
 class _Provider:
     rule: str
@@ -170,9 +52,10 @@ class _Provider:
 
 
 def _providers() -> Iterator[_Provider]:
-    for row in _PROVIDERS.strip().splitlines():
-        rule, name, hints, shape = row.split(maxsplit=3)
-        yield _Provider(rule, name, tuple(hints.split("|")), re.compile(rf"(?:{shape})(?![A-Za-z0-9_-])"))
+    """Issued credentials: the rules of the redactor's file that name a handle."""
+    for rule in issued():
+        if rule.name:
+            yield _Provider(rule.id, rule.name, rule.hints, re.compile(rf"(?:{rule.shape})(?![A-Za-z0-9_-])"))
 
 
 PROVIDERS = tuple(_providers())

@@ -3,8 +3,10 @@
 import random
 import time
 import tomllib
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -12,7 +14,8 @@ from hypothesis import strategies as st
 
 from bench.redaction import corpus, templates_first, templates_second
 from interlock.detect.redact import Redaction, RedactionError, Vault, checksum, find
-from interlock.detect.redact.rule import beside, issued
+from interlock.detect.redact.rule import Issued, beside, issued
+from interlock.kernel.call import Json
 from tests.detect.redact.sample import drawn
 
 CORPORA = Path(__file__).parents[2] / "corpora"
@@ -30,7 +33,7 @@ def _grown(text: str) -> str:
     return corpus.grown(random.Random(7), text)
 
 
-def _params(name: str):
+def _params(name: str) -> list[Any]:
     return [pytest.param(case, id=case["id"]) for case in _cases(name)]
 
 
@@ -71,7 +74,7 @@ def test_no_text_costs_more_than_its_length(case: dict[str, str], pure: bool) ->
 
 
 @pytest.mark.parametrize("rule", issued(), ids=lambda rule: rule.id)
-def test_every_shape_of_the_file_is_found(rule) -> None:
+def test_every_shape_of_the_file_is_found(rule: Issued) -> None:
     rng = random.Random(rule.id)
     for _ in range(3):
         while (value := drawn(rng, rule.shape)).endswith(("-", "_")):
@@ -135,7 +138,7 @@ def test_redacting_again_changes_nothing(text: str) -> None:
 
 
 def test_a_key_says_what_its_value_is() -> None:
-    value = {
+    value: Json = {
         "user": {"first_name": "Maria", "password": "swordfish99", "phone": 4155552671},
         "headers": [["Authorization", "Bearer abcDEF123456ghiJKL789"]],
         "env": [{"name": "DB_PASSWORD", "value": "swordfish99"}],
@@ -152,7 +155,7 @@ def test_a_key_says_what_its_value_is() -> None:
 
 
 def test_digests_and_ids_stay() -> None:
-    value = {
+    value: Json = {
         "digest": "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
         "id": "0b7c9a5e-5a1f-4a57-9a56-3f3ce2d44c11",
         "tokens": 4096,
@@ -209,7 +212,7 @@ def test_a_policy_that_cannot_be_kept_is_refused(policies: dict[str, str]) -> No
 
 
 class _Known:
-    def spans(self, text: str):
+    def spans(self, text: str) -> list[tuple[int, int, str]]:
         at = text.find("plain word")
         return [(at, at + 10, "DB")] if at >= 0 else []
 
@@ -242,7 +245,7 @@ def test_nothing_prints_a_value() -> None:
         (checksum.fr_nir, "255081416802538"), (checksum.in_aadhaar, "234123412346"),
     ],
 )  # fmt: skip
-def test_check_digits(check, good: str) -> None:
+def test_check_digits(check: Callable[[str], bool], good: str) -> None:
     assert check(good)
     place = len(good) - 2 if good[-1].isalpha() else len(good) - 1
     wrong = good[:place] + str((int(good[place]) + 1) % 10) + good[place + 1 :]

@@ -2,6 +2,8 @@
 
 import random
 import statistics
+from itertools import pairwise
+from types import ModuleType
 
 import pytest
 from hypothesis import given, settings
@@ -22,7 +24,7 @@ def _streamed(chunks: list[str]) -> str:
 
 def _cut(text: str, cuts: list[int]) -> list[str]:
     places = sorted({0, len(text), *(c % (len(text) + 1) for c in cuts)})
-    return [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(places)]
 
 
 @settings(max_examples=150, deadline=None)
@@ -34,7 +36,7 @@ def test_output_does_not_depend_on_how_the_text_was_cut(text: str, cuts: list[in
 
 
 @pytest.mark.parametrize("templates", [templates_first, templates_second], ids=["first", "second"])
-def test_nothing_leaks_that_the_whole_text_would_not(templates) -> None:
+def test_nothing_leaks_that_the_whole_text_would_not(templates: ModuleType) -> None:
     rng = random.Random(2)
     held = []
     for row in corpus.rows(13, templates.POSITIVE, [], each=2)[0]:
@@ -72,7 +74,7 @@ def _broken(*_: object) -> list[tuple[int, int, str]]:
 def test_an_error_lets_nothing_out(where: str) -> None:
     """Fault injection: the finder, then the writer, fails."""
     found = (lambda text: [(0, 1, "pii/email")]) if where == "replaced" else _broken
-    stream = Stream(found, _broken if where == "replaced" else (lambda text, spans: text))  # type: ignore[arg-type,return-value]
+    stream = Stream(found, _broken if where == "replaced" else (lambda text, spans: text))  # type: ignore[arg-type]
     out = (
         stream.feed("the password is hunter2 and there are some more words here ")
         + stream.feed("secret ")

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004 - lengths and ranges are what the formats of these things are
 """Reads through one layer of encoding: escapes as a second view of the text, base64 and hex by the word."""
 
 from __future__ import annotations
@@ -101,10 +102,10 @@ def _decoded(matched: re.Match[str]) -> str | None:
                 return None
         case "unicode":
             point = int(matched["unicode"], 16)
-            return None if 0xD800 <= point <= 0xDFFF else chr(point)  # noqa: PLR2004 - half a character
+            return None if 0xD800 <= point <= 0xDFFF else chr(point)
         case "decimal" | "hex":
             point = int(matched["decimal"]) if matched["decimal"] else int(matched["hex"], 16)
-            return chr(point) if 0 < point < 0xD800 or 0xDFFF < point < 0x110000 else None  # noqa: PLR2004
+            return chr(point) if 0 < point < 0xD800 or 0xDFFF < point < 0x110000 else None
         case "entity":
             return _ENTITY[matched["entity"]]
         case "slash":

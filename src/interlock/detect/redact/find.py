@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004 - lengths and ranges are what the formats of these things are
 """One pass over a text: triggers, the finders they call, what encodings hide, and at most one finding for each place."""
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
 
 from interlock.detect.redact import decode, personal, secret
+from interlock.detect.redact.rule import beside
 from interlock.detect.redact.trigger import Engine, Trigger, engine
 
 Span = tuple[int, int, str]  # [start, end), what
@@ -73,7 +75,7 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
             ("[ at ]", _starts(personal.spoken_email)),
             ("{at}", _starts(personal.spoken_email)),
             ("<at>", _starts(personal.spoken_email)),
-        ),  # noqa: E501
+        ),
         *(
             (word, _ends(personal.birth))
             for word in ("birth", "dob", "geboren", "geburtsdatum", "naissance", "nacimiento", "nascimento")
@@ -118,7 +120,7 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
                 "dr.",
             )
         ),
-        *((service, secret.service) for service in secret.beside()),
+        *((service, secret.service) for service in beside()),
     ]
     merged: dict[tuple[str, bool], Callable[..., Iterator[Span]]] = {}
     for is_caseless, rows in ((False, exact), (True, caseless)):
@@ -281,6 +283,8 @@ def _rank(what: str) -> int:
 
 def disjoint(found: list[Span]) -> list[Span]:
     """One span for each place: secrets before personal data, and what overlaps within a family becomes one."""
+    if len(found) < 2:
+        return found
     kept: list[Span] = []
     for span in sorted(set(found), key=lambda span: (span[0], -span[1], _rank(span[2]), span[2])):
         if not kept or span[0] >= kept[-1][1]:

@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004 - lengths and ranges are what the formats of these things are
 """Finds personal data by structure: check digits, ranges, punctuation, the name that stands beside it.
 
 A bare number is believed only with a check digit *and* a reason: a format that nothing else has, or a word in front.
@@ -48,7 +49,7 @@ def email(text: str, at: int, end: int) -> Iterator[Span]:
         start, local = start + 1, local[1:]
     trimmed = local.lstrip(".!#$&*+^~-%=")
     start, local = start + len(local) - len(trimmed), trimmed
-    if not local or local[-1] in ".%$&#" or local.isdigit() and len(local) < 3:  # noqa: PLR2004
+    if not local or local[-1] in ".%$&#" or (local.isdigit() and len(local) < 3):
         return
     last = matched.end()
     if local.lower() in _NOBODY and text[last : last + 1] in {":", "/"}:
@@ -66,7 +67,7 @@ def email(text: str, at: int, end: int) -> Iterator[Span]:
 def spoken_email(text: str, at: int) -> Iterator[Span]:
     """`name (at) host (dot) org`; `at` is where the bracket opens."""
     start = at
-    while start and text[start - 1] == " " and at - start < 2:  # noqa: PLR2004
+    while start and text[start - 1] == " " and at - start < 2:
         start -= 1
     matched = _SPOKEN.match(text, start)
     local = _LOCAL.search(text, max(0, start - 64), start)
@@ -151,7 +152,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Check, str], ...] = (
     (re.compile(r"[12] ?\d{2} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}(?!\d)"), checksum.fr_nir, "fr-nir"),
     (re.compile(r"\d{6}-[1-8]\d{6}(?!\d)"), checksum.kr_rrn, "kr-rrn"),
     (re.compile(r"(?:19|20)?\d{6}[-+]\d{4}(?![\d-])"), lambda d: checksum.se_pin(d[-10:]), "se-personnummer"),
-    (re.compile(r"[1-9]\d{5}(?:19|20)\d{9}(?!\d)"), checksum.cn_id, "cn-id"),
+    (re.compile(r"[1-9]\d{5}(?:19|20)\d{10}(?!\d)"), checksum.cn_id, "cn-id"),
     (re.compile(r"\d{3} \d{3} \d{4}(?![ ]?\d)"), checksum.uk_nhs, "uk-nhs"),
 )  # fmt: skip
 
@@ -160,14 +161,14 @@ def number(text: str, matched: re.Match[str]) -> Iterator[Span]:
     """What a run of digits and separators is."""
     start, end = matched.span()
     run = matched[0]
-    if end - start < 7:  # noqa: PLR2004 - the shortest telephone number
+    if end - start < 7:
         return
-    if _DATE.match(run) and end - start <= 13:  # noqa: PLR2004
+    if _DATE.match(run) and end - start <= 13:
         return
     after = text[end : end + 1]
-    if after and (after.isalpha() and after not in "xXeE" or after == "_"):
+    if after and ((after.isalpha() and after not in "xXeE") or after == "_"):
         letters = text[end : end + 2]
-        if not (letters[:1].isalpha() and not letters[1:].isalnum() and len(letters) == 2):  # noqa: PLR2004 - one letter of an identity is looked at elsewhere
+        if not (letters[:1].isalpha() and not letters[1:].isalnum() and len(letters) == 2):
             return
     before = text[max(0, start - 60) : start]
     found = False
@@ -178,33 +179,33 @@ def number(text: str, matched: re.Match[str]) -> Iterator[Span]:
         return
     digits = "".join(_GROUPS.findall(run))
     n = len(digits)
-    if n in _LENGTHS and n <= 14:  # noqa: PLR2004
+    if n in _LENGTHS and n <= 14:
         line = before.rpartition("\n")[2].replace("_", " ")
         for length, word, check, name in _WORDED:
             if length == n and word.search(line) and check(digits):
                 yield start, end, f"pii/{name}"
                 return
-    if 7 <= n <= 15 and _phone(text, start, end, run, before):  # noqa: PLR2004
+    if 7 <= n <= 15 and _phone(text, end, run, before):
         yield start + (run[0] == "(" and ")" not in run), end, "pii/phone"
 
 
 def _numbers(text: str, start: int, end: int, run: str, before: str) -> Iterator[Span]:
     if "." in run:
         for ip in _IPV4.finditer(text, start, end):
-            yield from _ipv4(text, ip, before)
+            yield from _ipv4(text, ip)
         if _IPV4.fullmatch(run):
             return
     n = sum(map(str.isdigit, run))
-    if n >= 13:  # noqa: PLR2004
+    if n >= 13:
         for matched in _CARD.finditer(text, start, end):
             if text[matched.start() - 1 : matched.start()] in {"-", "/", "."}:
                 continue
             for last in {matched.end(), min(matched.end(), matched.start() + 16 + 3 * len(matched[1] or ""))}:
                 digits = "".join(_GROUPS.findall(text[matched.start() : last]))
-                if 13 <= len(digits) <= 19 and checksum.card(digits):  # noqa: PLR2004
+                if 13 <= len(digits) <= 19 and checksum.card(digits):
                     yield matched.start(), last, "pii/card"
                     return
-    if n >= 9:  # noqa: PLR2004
+    if n >= 9:
         at = start
         for form, check, name in _FORMS:
             matched2 = form.match(text, at, end + 1)
@@ -219,23 +220,21 @@ def _numbers(text: str, start: int, end: int, run: str, before: str) -> Iterator
                 return
 
 
-def _ipv4(text: str, matched: re.Match[str], before: str) -> Iterator[Span]:
+def _ipv4(text: str, matched: re.Match[str]) -> Iterator[Span]:
     start, end = matched.span()
     parts = [int(part) for part in matched[0].split(".")]
-    if max(parts) > 255 or any(len(part) > 1 and part[0] == "0" for part in matched[0].split(".")):  # noqa: PLR2004
+    if max(parts) > 255 or any(len(part) > 1 and part[0] == "0" for part in matched[0].split(".")):
         return
-    if (
-        text[end : end + 1] in {"-", "_"}
-        and text[end + 1 : end + 2].isalnum()
-        or (text[end : end + 1] == "." and text[end + 1 : end + 2].isdigit())
+    if (text[end : end + 1] in {"-", "_"} and text[end + 1 : end + 2].isalnum()) or (
+        text[end : end + 1] == "." and text[end + 1 : end + 2].isdigit()
     ):
         return
     near = text[max(0, start - 24) : start]
-    if near[-1:].isalnum() or near[-1:] in {".", "-", "_"} and near[-2:-1].isalnum() or _VERSION_LOW.search(near):
+    if near[-1:].isalnum() or (near[-1:] in {".", "-", "_"} and near[-2:-1].isalnum()) or _VERSION_LOW.search(near):
         return
-    if parts[3] == 0 or parts[0] in {0} or parts[0] >= 224 or parts[:3] == [1, 0, 0] and parts[3] == 0:  # noqa: PLR2004
+    if parts[3] == 0 or parts[0] == 0 or parts[0] >= 224 or (parts[:3] == [1, 0, 0] and parts[3] == 0):
         return
-    if max(parts) <= 31 and not _private(parts) and not _NETWORK.search(near):  # noqa: PLR2004 - could be a version
+    if max(parts) <= 31 and not _private(parts) and not _NETWORK.search(near):
         return
     yield start, end, "pii/ip-private" if _private(parts) else "pii/ip"
 
@@ -251,27 +250,27 @@ def _private(parts: list[int]) -> bool:
         or (a == 192 and b == 168)
         or (a == 169 and b == 254)
         or (a == 100 and 64 <= b <= 127)
-    )  # noqa: PLR2004, E501
+    )
 
 
 _UNIX = re.compile(r"1[0-9]{9}(?:\d{3}){0,3}$")
 
 
-def _phone(text: str, start: int, end: int, run: str, before: str) -> bool:
+def _phone(text: str, end: int, run: str, before: str) -> bool:
     previous = before[-1:]
-    if previous in {"-", "/", "_", "#", "="} and not _PHONE_WORD.search(before) or text[end : end + 1] in {"_", "%"}:
+    if (previous in {"-", "/", "_", "#", "="} and not _PHONE_WORD.search(before)) or text[end : end + 1] in {"_", "%"}:
         return False
     if run[0] == "+":
         if run.count(".") == 1 and run.replace(".", "")[1:].isdigit():
             return False  # a number with decimals
-        return bool(_INTERNATIONAL.fullmatch(run)) and len(set(run)) > 4 and sum(map(str.isdigit, run)) >= 8  # noqa: PLR2004
+        return bool(_INTERNATIONAL.fullmatch(run)) and len(set(run)) > 4 and sum(map(str.isdigit, run)) >= 8
     if _NANP.fullmatch(run) or _NATIONAL.fullmatch(run):
         return not _ID_WORD.search(before)
     if _ZERO_ZERO.fullmatch(run):
-        return sum(map(str.isdigit, run)) >= 10  # noqa: PLR2004
+        return sum(map(str.isdigit, run)) >= 10
     if _PHONE_WORD.search(before) and not _IPV4.fullmatch(run) and not _ID_WORD.search(before[-24:]):
         digits = "".join(_GROUPS.findall(run))
-        return len(digits) >= 7 and len(set(digits)) > 2 and "/" not in run  # noqa: PLR2004
+        return len(digits) >= 7 and len(set(digits)) > 2 and "/" not in run
     return False
 
 
@@ -299,7 +298,7 @@ _LETTERED: dict[str, tuple[Check, str]] = {
     "nino": (lambda t: t[:2] not in {"BG", "GB", "KN", "NK", "NT", "TN", "ZZ"}, "uk-nino"),
     "dni": (checksum.es_dni, "es-dni"),
     "fiscal": (checksum.it_fiscal, "it-fiscal-code"),
-    "hetu": (lambda t: 1 <= int(t[:2]) <= 31 and 1 <= int(t[2:4]) <= 12 and checksum.fi_hetu(t), "fi-hetu"),  # noqa: PLR2004
+    "hetu": (lambda t: 1 <= int(t[:2]) <= 31 and 1 <= int(t[2:4]) <= 12 and checksum.fi_hetu(t), "fi-hetu"),
     "pan": (checksum.always, "in-pan"),
     "cn": (checksum.cn_id, "cn-id"),
     "curp": (checksum.mx_curp, "mx-curp"),
@@ -356,9 +355,9 @@ def colons(matched: re.Match[str]) -> Iterator[Span]:
         if len(set(value.replace(":", "").replace("-", "").lower())) > 1:
             yield start, start + len(value), "pii/mac"
         return
-    if "::" not in value and value.count(":") != 7 and "." not in value:  # noqa: PLR2004
+    if "::" not in value and value.count(":") != 7 and "." not in value:
         return
-    if not any(map(str.isdigit, value)) or len(value) < 6:  # noqa: PLR2004 - `a::b` of C++
+    if not any(map(str.isdigit, value)) or len(value) < 6:
         return
     try:
         ip = IPv6Address(value)
@@ -367,7 +366,7 @@ def colons(matched: re.Match[str]) -> Iterator[Span]:
     private = (
         ip.is_loopback or ip.is_link_local or ip.is_unspecified or (int(ip) >> 121) == 0xFC >> 1 or ip.is_multicast
     )
-    if not private and value.count(":") < 3 and not value.lower().startswith(("2", "3", "64:ff9b")):  # noqa: PLR2004
+    if not private and value.count(":") < 3 and not value.lower().startswith(("2", "3", "64:ff9b")):
         return
     yield start, start + len(value), "pii/ip-private" if private else "pii/ip"
 
@@ -413,7 +412,7 @@ _PASSPORT = re.compile(
 def passport(text: str, end: int) -> Iterator[Span]:
     """The number behind `passport` or `driver's licence`."""
     matched = _PASSPORT.match(text, end)
-    if matched and sum(map(str.isdigit, matched["v"])) >= 5:  # noqa: PLR2004
+    if matched and sum(map(str.isdigit, matched["v"])) >= 5:
         yield *matched.span("v"), "pii/passport"
 
 
@@ -451,7 +450,7 @@ _NOT_NAME = frozenset(
 def name_key(text: str, start: int, end: int) -> Iterator[Span]:
     """A person's name behind a key that says so."""
     head = 0
-    while head < 24 and start - head and ((char := text[start - head - 1]).isalnum() or char in "_-"):  # noqa: PLR2004
+    while head < 24 and start - head and ((char := text[start - head - 1]).isalnum() or char in "_-"):
         head += 1
     matched = _NAME_KEY.match(text, end)
     key = (text[start - head : end] + (matched["rest"] if matched else "")).replace("_", "").replace("-", "").lower()
@@ -460,8 +459,8 @@ def name_key(text: str, start: int, end: int) -> Iterator[Span]:
             yield *matched.span("v"), "pii/name"
         return
     if (
-        key in {"name"}
-        and not text[max(0, start - head - 12) : start - head].strip(" \t\r\n-*>|#").strip() == ""
+        key == "name"
+        and text[max(0, start - head - 12) : start - head].strip(" \t\r\n-*>|#") != ""
         and text[start - head - 1 : start - head] not in {"\n", ""}
     ):
         return
@@ -493,7 +492,7 @@ def person(value: str, least: int) -> bool:
         least <= len(words) <= 5
         and not any(w.lower().strip(".") in _NOT_NAME for w in words)
         and not (value.isupper() and len(words) == 1)
-    )  # noqa: PLR2004, E501
+    )
 
 
 _SAID = re.compile(r"(?:[ ]|\u00a0)(?=[^\W\d_a-z])")

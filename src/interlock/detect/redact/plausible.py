@@ -1,3 +1,4 @@
+# ruff: noqa: E501, PLR2004 - lengths and ranges are what the formats of these things are
 """What a value beside a name must look like to be a secret, and what names say that one follows.
 
 Most strings beside `password` or `token` are no secrets: code that fetches one, placeholders, words, ids, hashes.
@@ -60,9 +61,16 @@ MIN_TOKEN = 8
 MIN_BARE = 20  # characters of a value that only stands behind a word
 
 
+_LOGS = tuple(n * math.log2(n) if n else 0.0 for n in range(128))
+
+
 def entropy(text: str) -> float:
     """Shannon entropy of the characters of `text`, in bits per character."""
-    return -sum(n / len(text) * math.log2(n / len(text)) for n in Counter(text).values()) if text else 0.0
+    if not text:
+        return 0.0
+    n = len(text)
+    total = sum([_LOGS[c] if c < len(_LOGS) else c * math.log2(c) for c in Counter(text).values()])
+    return math.log2(n) - total / n
 
 
 def drawn(value: str) -> bool:
@@ -147,7 +155,7 @@ def kind(key: str) -> Kind:
             in {"value", "val", "string", "str", "b64", "base64", "current", "old", "new", "raw", "plain", "plaintext"}
         )
         and len(words) > 1
-    ):  # noqa: E501
+    ):
         words.pop()
     last, before = words[-1], words[:-1]
     if last in _ABOUT or _NEVER.intersection(words):
@@ -157,7 +165,7 @@ def kind(key: str) -> Kind:
         joined in _PASSWORD
         or stem in _PASSWORD
         or (stem.endswith(("password", "passwd", "passphrase", "passwort")) and len(stem) < 24)
-    ):  # noqa: E501, PLR2004
+    ):
         return "password"
     if joined in _SECRET or stem in _SECRET or any("".join(words[i:]) in _SECRET for i in range(len(words))):
         return "secret"
@@ -171,9 +179,9 @@ def kind(key: str) -> Kind:
         joined in _CODE_KEY
         or stem in _CODE_KEY
         or (stem == "code" and {"verification", "otp", "mfa", "auth", "sms", "2fa", "login", "security"} & set(before))
-    ):  # noqa: E501
+    ):
         return "code"
-    if stem.endswith(("secret", "token", "apikey")) and len(stem) <= 24:  # noqa: PLR2004
+    if stem.endswith(("secret", "token", "apikey")) and len(stem) <= 24:
         return "secret"
     return ""
 
@@ -184,13 +192,13 @@ def believed(of: Kind, value: str, *, quoted: bool) -> bool:
         case "password":
             return _password(value, quoted=quoted)
         case "code":
-            return value.isdigit() and 4 <= len(value) <= 10  # noqa: PLR2004
+            return value.isdigit() and 4 <= len(value) <= 10
         case "":
             return False
         case _:
             pass
     n = classes(value)
-    if len(value) < MIN_TOKEN or n < 2 or " " in value:  # noqa: PLR2004
+    if len(value) < MIN_TOKEN or n < 2 or " " in value:
         return False
     if (
         _NUMBER.match(value)
@@ -206,8 +214,8 @@ def believed(of: Kind, value: str, *, quoted: bool) -> bool:
     if UUID.fullmatch(value):
         return of == "session"
     if of == "key":
-        return n == 3 and len(value) >= MIN_BARE  # noqa: PLR2004
-    return len(value) >= 12 or (of == "token" and any(map(str.isdigit, value)))  # noqa: PLR2004
+        return n == 3 and len(value) >= MIN_BARE
+    return len(value) >= 12 or (of == "token" and any(map(str.isdigit, value)))
 
 
 def _written(value: str) -> bool:
@@ -216,19 +224,19 @@ def _written(value: str) -> bool:
 
 
 def _password(value: str, *, quoted: bool) -> bool:
-    if not 4 <= len(value) <= 200 or not _written(value) or _FETCHED.search(value) or _TIME.match(value):  # noqa: PLR2004
+    if not 4 <= len(value) <= 200 or not _written(value) or _FETCHED.search(value) or _TIME.match(value):
         return False
     if _NUMBER.match(value):
-        return len(value) >= 4 and value.isdigit()  # noqa: PLR2004
+        return len(value) >= 4 and value.isdigit()
     if " " in value:  # a passphrase of at least four words; not a sentence
         words = value.split(" ")
-        return quoted and 4 <= len(words) <= 8 and value == value.lower() and all(w.isalnum() for w in words)  # noqa: PLR2004
+        return quoted and 4 <= len(words) <= 8 and value == value.lower() and all(w.isalnum() for w in words)
     odd = any(not c.isalnum() and c not in "_-.," for c in value)
     if any(map(str.isdigit, value)) or odd:
         return True
     if "-" in value or "_" in value or "." in value:
-        return value.count("-") >= 2  # noqa: PLR2004 - correct-horse-battery
-    return (quoted and len(value) >= 6) or (classes(value) > 1 and not value.istitle() and len(value) >= 8)  # noqa: PLR2004
+        return value.count("-") >= 2
+    return (quoted and len(value) >= 6) or (classes(value) > 1 and not value.istitle() and len(value) >= 8)
 
 
 def bare(value: str) -> bool:

@@ -26,6 +26,9 @@ MAX_NODES = 500_000  # values and keys of one JSON value
 MAX_CHARACTERS = 32_000_000  # of all texts of one JSON value
 MIN_KEY = 16  # characters of the key of hashes
 HASH = 16  # hex digits that stand for a value
+MIN_NUMBER = 2  # digits; shorter ones say nothing
+MAX_FLAG = 64  # characters of a flag of a command
+_PAIR = 2  # a header: its name and its value
 _KEYS = 4096  # names whose look is remembered
 _DEFAULTS: Mapping[str, Policy] = {"ip-private": "keep"}
 
@@ -200,7 +203,7 @@ class _Walk:
                 return value
             case int() | float():
                 written = str(value)
-                cleaned = self.redaction.beside(name, written) if len(written) > 2 else written  # noqa: PLR2004
+                cleaned = self.redaction.beside(name, written) if len(written) > MIN_NUMBER else written
                 return value if cleaned == written else cleaned
             case list():
                 return self.__list(value, name, depth)
@@ -209,12 +212,12 @@ class _Walk:
 
     def __list(self, items: list[Json], name: str, depth: int) -> Json:
         new: list[Json] = []
-        pair = len(items) == 2 and all(isinstance(item, str) for item in items)  # noqa: PLR2004 - a header
+        pair = len(items) == _PAIR and all(isinstance(item, str) for item in items)
         before = ""
         for i, item in enumerate(items):
             beside = before or name
             new.append(self.value(item, beside, depth + 1))
-            flag = isinstance(item, str) and (item.startswith("-") or (pair and i == 0)) and len(item) <= 64  # noqa: PLR2004
+            flag = isinstance(item, str) and (item.startswith("-") or (pair and i == 0)) and len(item) <= MAX_FLAG
             before = item.lstrip("-") if isinstance(item, str) and flag else ""
         return new
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -25,7 +25,7 @@ class Trigger:
 
 
 class Engine(Protocol):
-    """Finds triggers, and the lines that a finder of lines must look at. A line may be named for nothing, never missed."""
+    """Finds triggers, and lines that a finder of lines must look at. One may be named for nothing, none is missed."""
 
     def __call__(self, text: str) -> tuple[list[Hit], Mapping[str, list[int] | None]]:
         """Every place where a trigger ends; for each gate that is open, places in its lines, or None for all lines."""
