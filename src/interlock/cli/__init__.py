@@ -24,6 +24,7 @@ COMMANDS = {
     "call": "make one call, as an agent would",
     "doctor": "try to break what is configured, and show what held",
     "scan": "find literals that should be secret handles",
+    "scan-text": "say how much of a text reads like an injected instruction, and where",
     "sql": "print or apply what a database must grant to a tool",
     "init": "write a first manifest from functions or tool schemas",
     "labels": "find fields that a manifest trusts although outsiders can write them",
@@ -67,7 +68,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         command = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
         if words[:1] == [name]:
-            module = import_module(f"interlock.cli.{name}")
+            module = import_module(f"interlock.cli.{name.replace('-', '_')}")
             command.set_defaults(run=getattr(module, "run", None))
             module.arguments(command)
     return parser

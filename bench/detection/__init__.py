@@ -1,0 +1,1 @@
+"""How much the injection detector sees, misses and costs."""
