@@ -103,12 +103,17 @@ def test_what_is_no_answer_answers_nothing(stage: Stage, path: str, body: object
     assert stage.book.get(stage.told[0].id)[1] == "pending"
 
 
+def test_half_a_character_in_a_comment_is_kept_as_an_escape(stage: Stage, path: str) -> None:
+    status, after = ask(stage, "POST", f"{path}/answer", yes(stage) | {"comment": "ok \ud800"})
+    assert (status, after["answers"][0]["comment"]) == (200, "ok \\\\ud800")
+
+
 def test_what_is_too_long_is_not_read(stage: Stage, path: str) -> None:
     assert ask(stage, "POST", f"{path}/answer", yes(stage) | {"comment": "x" * MAX_BODY})[0] == 413
 
 
 def test_another_digest_answers_nothing(stage: Stage, path: str) -> None:
-    for digest in ("0" * 64, "", "é"):
+    for digest in ("0" * 64, "", "é", "\ud800"):
         assert ask(stage, "POST", f"{path}/answer", {"granted": True, "digest": digest})[0] == 403
     assert stage.book.get(stage.told[0].id)[1] == "pending"
 

@@ -216,9 +216,12 @@ class ApprovalsConformance:
             post(book, f"q{n}", terms(digest=f"{n}" * 64), run=3)
         with pytest.raises(TooMany):
             post(book, "q4", terms(digest="4" * 64), run=3)
-        post(book, "q5", terms(digest="5" * 64, run="r2"), run=3, most=4)
+        with pytest.raises(TooMany):  # another run of the same principal: the others want to ask, too
+            post(book, "q5", terms(digest="5" * 64, run="r2"), run=3, most=12)
+        post(book, "q5", terms(digest="5" * 64, run="r2"), run=3, most=16)
+        post(book, "q6", terms(digest="6" * 64, run="r3", principal="eve"), run=3, most=5)
         with pytest.raises(TooMany):
-            post(book, "q6", terms(digest="6" * 64, run="r3"), run=3, most=4)
+            post(book, "q8", terms(digest="8" * 64, run="r4", principal="mallory"), run=3, most=5)
         assert post(book, "q0-again", terms(digest="0" * 64), run=3, most=4).id == "q0"
         now.seconds = 1060.0
         assert post(book, "q7", terms(digest="7" * 64), run=3, most=4).id == "q7"

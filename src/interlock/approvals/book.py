@@ -122,8 +122,10 @@ class Book(ABC):
 
         What was open for the call and does not cover it, because rules, doubts or needs are others now, has expired.
 
+        Nobody may keep the others from asking: one principal of an agent gets a quarter of `most`.
+
         Raises:
-            TooMany: `most` questions are open, or `most_per_run` of this run.
+            TooMany: `most` questions are open, `most_per_run` of this run, or too many of this principal.
             StoreError: it could not be stored.
         """
         with self._changing() as rows:
@@ -135,9 +137,11 @@ class Book(ABC):
                         return old
                 elif old.standing(moment) in OPEN:
                     self._put(rows, replace(old, expires=moment.now), moment)
-            same_run = [e for e in open_now if (e.terms.agent, e.terms.run) == (terms.agent, terms.run)]
-            if len(open_now) >= most or len(same_run) >= most_per_run:
-                raise TooMany(f"{len(open_now)} questions are open, {len(same_run)} of this run; answer those first")
+            theirs = [e for e in open_now if (e.terms.agent, e.terms.principal) == (terms.agent, terms.principal)]
+            runs = sum(e.terms.run == terms.run for e in theirs)
+            if len(open_now) >= most or runs >= most_per_run or len(theirs) >= max(most_per_run, most // 4):
+                counts = f"{len(open_now)}, {len(theirs)} of this principal, {runs} of this run"
+                raise TooMany(f"too many questions are open ({counts}); answer those first")
             if not ID.fullmatch(ref) or rows.body(ref) is not None:
                 raise ApprovalError(f"the id `{ref[:80]!a}` is none, or was used before")
             new = Entry(

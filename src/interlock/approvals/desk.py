@@ -6,7 +6,6 @@ answers nothing.
 
 from __future__ import annotations
 
-import hmac
 from contextlib import suppress
 
 from interlock.approvals.approvers import check_name
@@ -55,12 +54,12 @@ class Desk:
             Tampered: it is not what was written.
         """
         entry, standing = self._seen(ref, by)
-        if not hmac.compare_digest(digest.encode(), entry.terms.digest.encode()):
+        if digest != entry.terms.digest:
             raise NotYours(f"`{ref}` asks about another call; read it again")
         if standing in {"pending", "granted"}:
             question_of(entry)  # what cannot be shown cannot be approved
         try:
-            said = str(self._redact(comment))
+            said = str(self._redact(comment.encode(errors="backslashreplace").decode()))  # half a character is none
         except Exception as error:
             raise ApprovalError(f"the comment could not be redacted: {type(error).__name__}") from error
         after, now = self._store.answer(ref, Given(by=by, granted=granted is True, comment=said, at=0.0, via=via))
