@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from interlock.approvals.approvers import Need
+from interlock.approvals.desk import Desk
 from interlock.approvals.entry import Entry
 from interlock.approvals.errors import Settled, StillPending, TooMany
 from interlock.approvals.stored import Limits, StoredApprovals
@@ -26,8 +27,8 @@ from interlock.stores.errors import StoreAway
 from interlock.stores.memory.approvals import MemoryApprovals
 from interlock.stores.sqlite.approvals import SqliteApprovals
 from interlock.stores.sqlite.database import SqliteDatabase
-from tests.approvals.stage import KEY, SECRET, Stage
-from tests.monitor.world import BOB, EVE, TO_EVE, World
+from tests.approvals.stage import KEY, SECRET, Stage, redact
+from tests.monitor.world import BOB, EVE, TO_EVE, FlakyAudit, World
 
 
 def waiting(stage: Stage, seconds: float = 20.0) -> Stage:
@@ -306,6 +307,39 @@ def test_a_flood_of_questions_reaches_nobody(stage: Stage) -> None:
 def test_limits_that_mean_nothing_are_refused(limits: dict[str, Any]) -> None:
     with pytest.raises(ApprovalError):
         Limits(**limits)
+
+
+def test_a_watcher_that_stumbles_goes_on_watching(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    waiting(stage)
+    wait, stumbles = stage.book.wait, iter([1, 1])
+
+    def stumbling(since: int, timeout: float) -> int:
+        if next(stumbles, None):
+            raise RuntimeError("a bug of the driver")
+        return wait(since, timeout)
+
+    monkeypatch.setattr(stage.book, "wait", stumbling)
+    caller = threading.Thread(target=stage.call)
+    caller.start()
+    until(lambda: stage.told)
+    stage.answer("ana", granted=True)
+    caller.join(15)
+    assert len(stage.sent) == 1
+
+
+def test_m4_an_answer_that_cannot_be_recorded_is_not_given(stage: Stage) -> None:
+    stage.call()
+    entry, audit = stage.told[0], FlakyAudit()
+    desk = Desk(stage.book, redact=redact, audit=audit)
+    audit.fails = lambda kind: True
+    with pytest.raises(OSError, match="no space"):
+        desk.answer(entry.id, "ana", granted=True, digest=entry.terms.digest, via="api")
+    assert stage.book.get(entry.id)[1] == "pending"
+    audit.fails = lambda kind: False
+    desk.answer(entry.id, "ana", granted=True, digest=entry.terms.digest, via="api")
+    assert audit.bodies("approval") == [
+        {"approval": entry.id, "digest": entry.terms.digest, "by": "ana", "granted": True, "via": "api"}
+    ]
 
 
 # what is kept

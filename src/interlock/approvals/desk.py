@@ -14,14 +14,14 @@ from interlock.approvals.errors import NoSuchApproval, NotYours, Tampered
 from interlock.approvals.shown import as_json, question_of
 from interlock.approvals.stored import ApprovalStore
 from interlock.monitor.errors import ApprovalError
-from interlock.monitor.ports import Redactor
+from interlock.monitor.ports import AuditPort, Redactor
 
 
 class Desk:
-    """Questions as approvers may see them. `redact` is for what they write."""
+    """Questions as approvers may see them. `redact` is for what they write; an `audit` gets each answer first."""
 
-    def __init__(self, store: ApprovalStore, *, redact: Redactor) -> None:
-        self._store, self._redact = store, redact
+    def __init__(self, store: ApprovalStore, *, redact: Redactor, audit: AuditPort | None = None) -> None:
+        self._store, self._redact, self._audit = store, redact, audit
 
     def open(self, by: str) -> list[dict[str, object]]:
         """Every question that `by` may answer and has not, oldest first; none that shows another call than its own."""
@@ -52,6 +52,7 @@ class Desk:
             NotYours: `by` may not answer it, or has read another call.
             Settled: it is answered, used or expired.
             Tampered: it is not what was written.
+            AuditError: it could not be recorded; then it was not given.
         """
         entry, standing = self._seen(ref, by)
         if digest != entry.terms.digest:
@@ -62,6 +63,9 @@ class Desk:
             said = str(self._redact(comment.encode(errors="backslashreplace").decode()))  # half a character is none
         except Exception as error:
             raise ApprovalError(f"the comment could not be redacted: {type(error).__name__}") from error
+        if self._audit is not None:  # first: what counts is on record, what is refused may be there too
+            body = {"approval": ref, "digest": digest, "by": by, "granted": granted is True, "via": via}
+            self._audit.append("approval", entry.terms.run, body)
         after, now = self._store.answer(ref, Given(by=by, granted=granted is True, comment=said, at=0.0, via=via))
         return self._json(after, now)
 

@@ -23,7 +23,6 @@ from interlock.approvals.entry import Entry, Given, Standing, Terms
 from interlock.approvals.errors import Settled, StillPending
 from interlock.approvals.shown import content_of, doubts_of, kept_of
 from interlock.kernel.call import Json
-from interlock.kernel.errors import InterlockError
 from interlock.monitor.errors import ApprovalError
 from interlock.monitor.ports import Redactor
 from interlock.monitor.question import Answer, Question, no, yes
@@ -261,7 +260,7 @@ class Watch:
                 for ref, settled in waiting:
                     self.look(ref, settled)
                 version = self.store.wait(version, 1.0)  # not longer: a question also expires
-            except InterlockError:  # the store is away; who waits goes on waiting, and is refused in the end
+            except Exception:  # noqa: BLE001 - a store: who waits goes on waiting, and is refused in the end
                 self._pause.wait(0.5)
 
     def look(self, ref: str, settled: Callable[[], None]) -> None:
