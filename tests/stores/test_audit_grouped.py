@@ -18,6 +18,7 @@ from pathlib import Path
 import pytest
 
 from interlock.audit.chain import Verified
+from interlock.audit.erasure import Erasure
 from interlock.audit.errors import AuditError
 from interlock.audit.record import Head, Record
 from interlock.stores.grouped import GroupedAudit
@@ -53,6 +54,12 @@ class Faulty:
         if self.failing:
             self.failing -= 1
             raise AuditError("the connection broke while it was asked to commit")
+
+    def erase(self, principal: str, *, by: str, why: str = "") -> Erasure:
+        return self.inner.erase(principal, by=by, why=why)
+
+    def drop(self, *, by: str) -> Record:
+        return self.inner.drop(by=by)
 
 
 @pytest.fixture
@@ -227,6 +234,29 @@ def test_a_coroutine_that_waits_when_the_writer_dies_is_told(
             await asyncio.wait_for(audit.aflush(audit.append("decision", "r", {})), 5)
 
     asyncio.run(wait())
+
+
+def test_an_erasure_goes_through_the_writer_of_the_stream(faulty: Faulty, grouped: Callable[..., GroupedAudit]) -> None:
+    audit = grouped()
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.is_set():
+            audit.append("run", "r", {"principal": "ben"})
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    audit.append("run", "r1", {"principal": "emma"})
+    done = audit.erase("emma", by="olga")
+    stop.set()
+    thread.join()
+    audit.settled(audit.append("run", "r2", {"principal": "emma"}))
+    assert done.count == 1
+    assert faulty.inner.verify() == Verified(audit.head())
+    with pytest.raises(AuditError, match="a signed checkpoint"):
+        audit.drop(by="olga")
+    audit.settled(audit.append("run", "r3", {"principal": "emma"}))
+    assert faulty.inner.verify() == Verified(audit.head())
 
 
 def test_a_forked_child_is_told(faulty: Faulty, grouped: Callable[..., GroupedAudit]) -> None:

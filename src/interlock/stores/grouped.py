@@ -17,11 +17,14 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from interlock.audit import chain
+from interlock.audit.erasure import Erasure
 from interlock.audit.errors import AuditError
 from interlock.audit.record import EMPTY, Head, Record
+
+Done = TypeVar("Done")
 
 
 class Store(Protocol):
@@ -35,6 +38,14 @@ class Store(Protocol):
 
     def extend(self, records: Sequence[Record]) -> None:
         """Put linked records on the disk, all or none."""
+        ...
+
+    def erase(self, principal: str, *, by: str, why: str = "") -> Erasure:
+        """Erase what the records of `principal` say."""
+        ...
+
+    def drop(self, *, by: str) -> Record:
+        """Drop the records up to the latest checkpoint."""
         ...
 
 
@@ -159,6 +170,22 @@ class GroupedAudit:
             if self._dead and not self._writer.is_alive():
                 self._open()
 
+    def erase(self, principal: str, *, by: str, why: str = "") -> Erasure:
+        """Erase what the records of `principal` say, between two groups: this process alone writes to its stream.
+
+        Raises:
+            AuditError: it could not be done.
+        """
+        return self._between(lambda: self._store.erase(principal, by=by, why=why))
+
+    def drop(self, *, by: str) -> Record:
+        """Drop the records up to the latest checkpoint, between two groups.
+
+        Raises:
+            AuditError: it could not be done.
+        """
+        return self._between(lambda: self._store.drop(by=by))
+
     def close(self) -> None:
         """Put everything on the disk and stop.
 
@@ -174,6 +201,21 @@ class GroupedAudit:
                 self._dead = self._dead or "it was closed"
                 self._condition.notify_all()
             self._writer.join()
+
+    def _between(self, work: Callable[[], Done]) -> Done:
+        with self._condition:
+            self._waiting += 1
+            self._condition.notify_all()
+            try:
+                self._condition.wait_for(lambda: not self._queue or bool(self._dead))
+            finally:
+                self._waiting -= 1
+            self._check()
+            try:
+                return work()  # with the lock in hand: nobody appends meanwhile
+            finally:
+                self._head = self._store.head()
+                self._written = self._head.seq
 
     def _open(self) -> None:
         self._head = self._store.head()
