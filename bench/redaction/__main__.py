@@ -73,14 +73,14 @@ def _peers(python: str, rows: list[Row]) -> dict[str, list[list[tuple[int, int]]
 def _best(run: Callable[[], object], rounds: int) -> float:
     best = 1e9
     for _ in range(rounds):
-        start = time.perf_counter()
+        start = time.process_time()
         run()
-        best = min(best, time.perf_counter() - start)
+        best = min(best, time.process_time() - start)
     return best
 
 
 def speed() -> None:
-    """Best of several runs: other programs share the machine."""
+    """Processor time, best of several runs: other programs share the machine."""
     positive, negative = corpus.rows(9, templates_first.POSITIVE, templates_first.NEGATIVE, each=3)
     texts = [
         f"{row.text}\n{filler.text}\nWords follow, as they do in a message of a person or of a tool, and they say little."
