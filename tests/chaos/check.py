@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from interlock.approvals.errors import NoSuchApproval
 from interlock.audit.chain import Verified
 from interlock.limits.budget import Line, Window, subject
 from tests.chaos.node import BUDGET
@@ -21,6 +23,7 @@ class Findings:
     kills: int = 0
     effects: int = 0
     approved: int = 0
+    answers: int = 0
     acknowledged: int = 0
     records: int = 0
     permitted: int = 0
@@ -35,10 +38,10 @@ class Findings:
         )
 
 
-def check(where: str, folder: Path, *, granted: set[str]) -> Findings:
+def check(where: str, folder: Path, *, granted: set[str], stored: Iterable[str] = ()) -> Findings:
     """Everything that must hold of the store at `where` and of what was written to `folder`.
 
-    `granted` are the digests that the approver has said yes to, once each.
+    `granted` are the digests that the approver has said yes to, once each; `stored` the ids of answers that were kept.
     """
     found = Findings()
     effects = [json.loads(line) for file in folder.glob("effects-*") for line in file.read_text().splitlines()]
@@ -63,6 +66,14 @@ def check(where: str, folder: Path, *, granted: set[str]) -> Findings:
     found.wrong += [
         f"the permit {n} was used {c} times" for n, c in Counter(e["nonce"] for e in effects).items() if c > 1
     ]
+    for ref in stored:
+        found.answers += 1
+        try:
+            kept = bool(stores.approvals.get(ref)[0].given)
+        except NoSuchApproval:
+            kept = False
+        if not kept:
+            found.wrong.append(f"the answer to {ref} is lost")
     _approvals([e for e in effects if e["agent"] == "jobs"], granted, found)
     _budgets(Counter(e["principal"] for e in effects if e["agent"] == "plain"), stores, found)
     return found

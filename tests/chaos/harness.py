@@ -34,6 +34,7 @@ class Approver:
 
     where: str
     granted: set[str] = field(default_factory=set)
+    stored: set[str] = field(default_factory=set)  # ids of which the store has said that the answer is kept
     stop: Event = field(default_factory=Event)
 
     def run(self) -> None:
@@ -46,6 +47,7 @@ class Approver:
                     yes = digest not in self.granted
                     self.granted.add(digest)  # first: a yes of which nobody knows whether it was stored is a yes
                     desk.answer(ref, "ana", granted=yes, digest=digest, via="chaos")
+                    self.stored.add(ref)
             except InterlockError:
                 continue
 
@@ -100,7 +102,7 @@ class Chaos:
             node.join()
         approver.stop.set()
         answering.join(30)
-        found = check(self.where, self.folder, granted=approver.granted)
+        found = check(self.where, self.folder, granted=approver.granted, stored=approver.stored)
         found.kills = self.kills
         if not went_on:
             found.wrong.append("after the last kill nothing worked any more")

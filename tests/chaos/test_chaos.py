@@ -63,6 +63,7 @@ def count_can_find_it(folder: Path, chaos: Chaos) -> None:
     (folder / "acks-9-9").write_text('["node-0", 1000000, "x"]\n')
     assert "is lost" in check(where, folder, granted=granted).wrong[0]
     (folder / "acks-9-9").unlink()
+    assert check(where, folder, granted=granted, stored=["none"]).wrong == ["the answer to none is lost"]
     vandalise(where, lambda db: db.execute("DELETE FROM audit WHERE stream = 'node-1' AND seq = 3"))
     assert any("does not verify" in wrong for wrong in check(where, folder, granted=granted).wrong)
 
