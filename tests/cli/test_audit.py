@@ -142,7 +142,8 @@ def test_export_as_ocsf_and_csv(cli: Cli, filled: Path) -> None:
     assert {e["class_uid"] for e in events} == {6003}
     assert events[2]["actor"]["user"]["uid"] == "emma"
     rows = list(csv.DictReader(io.StringIO(cli("audit", "export", "audit.sqlite", "--format", "csv").stdout)))
-    assert [r["decision"] for r in rows] == ["", "", "permitted", "3", "", "permitted", "6"]  # an outcome names its record
+    # An outcome names the record of its decision.
+    assert [r["decision"] for r in rows] == ["", "", "permitted", "3", "", "permitted", "6"]
 
 
 def test_erase_leaves_nothing_of_the_principal_on_the_disk(cli: Cli, filled: Path, tmp_path: Path) -> None:
