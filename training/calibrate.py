@@ -16,9 +16,11 @@ from training.rows import Row
 Judged = tuple[Row, Sequence[Window]]
 
 FEATURES = 2 + len(CLASSES) + 3  # bias, look, classes, hidden, decoded, log2 of the number of windows
-PRIOR = np.array([0.0, 1.0, *[0.8] * len(CLASSES), 0.5, 0.0, -0.15])
-PULL = np.array([0.0, 1.0, *[1.0] * len(CLASSES), 30.0, 30.0, 3.0])  # how firmly the prior holds
+PRIOR = np.array([0.0, 1.0, *[0.8] * len(CLASSES), 0.5, 0.0, -0.25])
+# Attacks in the data are shorter than harmless ones; length itself must not become evidence.
+PULL = np.array([0.0, 1.0, *[1.0] * len(CLASSES), 30.0, 30.0, 300.0])  # how firmly the prior holds
 MENTION = 3.0
+MAX_PER_DOUBLING = 0.4  # a short attack must still be seen in a long document
 UNTRUSTED = {"authored-email", "authored-toolout", "written-carrier", "written-ask", "enron"}
 
 
@@ -68,7 +70,7 @@ def _channel(judged: Sequence[Judged], name: str, *, network: bool) -> dict[str,
             bend = (x * (heavy * p * (1 - p))[:, None]).T @ x + np.diag(pull + 1e-6)
             weights = weights - np.linalg.solve(bend, slope)
             weights[1:-3] = np.maximum(weights[1:-3], 0.0)  # no signature speaks for a text
-            weights[-1] = min(weights[-1], 0.0)
+            weights[-1] = min(max(weights[-1], -MAX_PER_DOUBLING), 0.0)
     score = np.array([(f @ weights).max() for _, f in chosen])
     benign = label == 0
     return {

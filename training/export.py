@@ -10,9 +10,9 @@ import numpy as np
 import onnx  # type: ignore[import-not-found, unused-ignore] # only where training runs
 from onnx import TensorProto, helper, numpy_helper  # type: ignore[import-not-found, unused-ignore]
 
-from interlock.detect.injection.classifier import GRAMS, MAX_PULL
+from interlock.detect.injection.classifier import GRAMS
 from interlock.detect.injection.tokens import COLUMNS
-from training.network import DILATIONS, HIDDEN
+from training.network import DILATIONS, HIDDEN, MAX_PULL
 
 OPSET = 17
 

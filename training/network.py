@@ -15,11 +15,12 @@ import jax  # type: ignore[import-not-found, unused-ignore] # only where trainin
 import jax.numpy as jnp  # type: ignore[import-not-found, unused-ignore]
 import numpy as np
 
-from interlock.detect.injection.classifier import GRAM_ROWS, GRAMS, MAX_PULL
+from interlock.detect.injection.classifier import GRAM_ROWS, GRAMS
 from interlock.detect.injection.tokens import CODE_ROWS, COLUMNS, PART_ROWS, SHAPE_ROWS, WORD_ROWS
 
 ROWS = WORD_ROWS + PART_ROWS + CODE_ROWS + SHAPE_ROWS
 WIDTH, HIDDEN = 40, 64
+MAX_PULL = 3.0  # |attention| of a token: no token silences all others
 DILATIONS = (1, 2, 4, 8)
 LENGTHS = (24, 64, 160)  # of the batches
 BATCH = 6144  # tokens

@@ -22,7 +22,6 @@ GRAM_ROWS: Final = 1 << 17
 GRAMS: Final = 4  # pair, triple, pair over a gap, triple of concepts
 SMOOTH: Final = 6  # tokens
 CHUNK, MARGIN = 4096, 32  # tokens that the graph gets at once, and what it sees of its neighbours: memory stays bounded
-MAX_PULL = 3.0  # |attention| of a token: no token silences all others
 
 Floats = npt.NDArray[np.float32]
 Ints = npt.NDArray[np.int32]
@@ -72,7 +71,7 @@ def pooled(looks: Floats, pulls: Floats) -> Floats:
     size = len(looks)
     if not size:
         return np.zeros(0, dtype=np.float32)
-    weight = np.exp(np.clip(pulls, -MAX_PULL, MAX_PULL).astype(np.float64))
+    weight = np.exp(pulls.astype(np.float64))
     total = np.concatenate([[0.0], np.cumsum(weight)])
     said = np.concatenate([[0.0], np.cumsum(weight * looks)])
     starts = np.arange(0, max(1, size - WINDOW + STRIDE), STRIDE)
@@ -104,6 +103,7 @@ class Classifier:
             end = min(size, start + CHUNK)
             looks[start:end] = look[start - first : end - first]
             pulls[start:end] = pull[start - first : end - first]
-        if not (np.isfinite(looks).all() and np.isfinite(pulls).all()):
+        windows = pooled(looks, pulls)
+        if not (np.isfinite(looks).all() and np.isfinite(windows).all()):
             raise ValueError("the model's answer is no number")
-        return Reading(smoothed(looks), pooled(looks, pulls))
+        return Reading(smoothed(looks), windows)

@@ -233,7 +233,7 @@ def _judged(raw: str, weights: Weights, read: Sequence[_Read]) -> Scan:
     joined = _joined(spans)
     mention = bool(joined) and _about(raw, joined)
     if mention:
-        best -= weights.mention
+        best = min(best - weights.mention, floor - 0.01)  # never a reason to act by itself
     score = _sigmoid(best)
     band: Band = "injection" if score >= weights.injection else "suspicious" if score >= weights.suspicious else "clear"
     severity: Severity = {"injection": "high", "suspicious": "medium", "clear": "low"}[band]  # type: ignore[assignment] # of Severity

@@ -14,7 +14,7 @@ from functools import lru_cache
 from importlib.resources import files
 from typing import Final
 
-from interlock.detect.injection.tokens import AT, CODES, END, LINE, LINK, NUMBER, Tokens, lexicon
+from interlock.detect.injection.tokens import AT, CODES, END, LINK, NUMBER, Tokens, lexicon
 
 CLASSES: Final = ("override", "role", "addressee", "secrecy", "exfiltration", "persona", "tool", "hidden", "claim")
 MAX_HITS = 200  # of one rule: more of the same prove nothing more
@@ -80,7 +80,7 @@ def _sets(row: str) -> Iterator[str]:
 
 def _compiled(row: str) -> re.Pattern[str]:
     sets = _sets(row)
-    gap = f"[^{re.escape(END + LINE)}]"
+    gap = f"[^{re.escape(END)}]"  # a line break is no border to a model
     return re.compile(
         "".join(f"{gap}{{0,{word[1:]}}}?" if word[0] == "~" else f"[{next(sets)}]" for word in row.split())
     )
