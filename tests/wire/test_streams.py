@@ -452,3 +452,10 @@ def test_what_a_guard_let_through_before_it_broke_is_delivered() -> None:
     assert b"first" in out
     assert b"second" not in out
     assert b"checked no more" in out
+
+
+def test_nobody_is_asked_about_an_answer_that_has_failed() -> None:
+    raw = choice(0, piece(0, "{}", "find", "x")) + choice(0, {}, "tool_calls") + b"data: nonsense\n\n"
+    steps = opened(CHAT).feed(raw)
+    assert not [step for step in steps if isinstance(step, Judge)]
+    assert [step for step in steps if isinstance(step, Failed)]
