@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from interlock.detect.redact.plausible import MARK, PLACEHOLDER, Kind, bare, believed, classes, drawn, entropy, kind
+from interlock.detect.redact.plausible import DIGIT, MARK, Kind, bare, believed, classes, drawn, entropy, kind, placeholder
 from interlock.detect.redact.rule import Issued, beside, compiled, issued
 
 Span = tuple[int, int, str]  # [start, end), what
@@ -85,7 +85,7 @@ def private_key(text: str, at: int) -> Iterator[Span]:
     if not begin:
         return
     body = _BODY.match(text, begin.end())
-    if body and entropy(body[0][:2000]) >= 3 and not PLACEHOLDER.search(body[0][:200].replace("...", "")):
+    if body and entropy(body[0][:2000]) >= 3 and not placeholder(body[0][:200].replace("...", "")):
         yield at, body.end(), "secret/private-key"
 
 
@@ -240,7 +240,7 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         inner = _SCHEME.match(value_text) if of in {"token", "secret"} else None
         if inner:
             first, value_text = first + inner.end(), value_text[inner.end() :]
-        if matched["pair"] and not any(map(str.isdigit, value_text)):
+        if matched["pair"] and not DIGIT.search(value_text):
             return
         if believed(of, value_text.strip(), quoted=True):
             yield first, last, what
@@ -257,7 +257,7 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
     if follows in {"(", "["} or not value_text:
         return
     spaced = matched["word"] is not None
-    if spaced and of != "code" and not (any(map(str.isdigit, value_text)) or _odd(value_text)):
+    if spaced and of != "code" and not (DIGIT.search(value_text) or _odd(value_text)):
         return
     if believed(of, value_text, quoted=_environment(text, name_start, matched)):
         yield at, at + len(value_text), what
@@ -350,7 +350,7 @@ def bearer(text: str, end: int) -> Iterator[Span]:
     if not matched or matched.start("v") == end:
         return
     value = matched["v"].rstrip(".:")
-    digits = any(map(str.isdigit, value))
+    digits = DIGIT.search(value)
     if (digits and len(value) >= 12 and drawn(value) and classes(value) > 1) or (
         len(value) >= 24
         and classes(value) > 1
@@ -425,7 +425,7 @@ def cookie(text: str, _start: int, end: int, seen: Seen) -> Iterator[Span]:
 
 
 def _cookie_value(name: str, value: str) -> bool:
-    if MARK.match(value) or PLACEHOLDER.search(value) or value.isdigit():
+    if MARK.match(value) or placeholder(value) or value.isdigit():
         return False
     known = kind(name) in {"session", "token", "secret", "password"} or re.search(
         r"sess|auth|token|csrf|xsrf|sid|remember|login", name, re.IGNORECASE
@@ -468,7 +468,7 @@ def short_flag(text: str, start: int, end: int) -> Iterator[Span]:
     elif flag == "p" and _MYSQL.search(line):
         at = end + (text[end : end + 1] == " " and ("sshpass" in line or "login" in line))
         matched = _SHORT_P.match(text, at)
-        if matched and not PLACEHOLDER.search(matched["v"]) and not matched["v"].startswith(("-", "=", "ort")):
+        if matched and not placeholder(matched["v"]) and not matched["v"].startswith(("-", "=", "ort")):
             yield *matched.span("v"), "secret/password"
     elif flag == "a" and _REDIS.search(line):
         matched = _SHORT_P.match(text, end + (text[end : end + 1] == " "))
@@ -498,9 +498,9 @@ def service(text: str, start: int, end: int) -> Iterator[Span]:
             return
         value = matched["v"].rstrip(".:")
         gap = text[end : matched.start("v")]
-        if compiled(shape).fullmatch(value) and drawn(value.replace("A" * 10, "")) and any(map(str.isdigit, value)):
+        if compiled(shape).fullmatch(value) and drawn(value.replace("A" * 10, "")) and DIGIT.search(value):
             said = _SAYS.search(gap) or _SAYS.search(text[max(0, start - 20) : start])
-            if said and not _SAYS_NOT.search(gap) and not PLACEHOLDER.search(gap):
+            if said and not _SAYS_NOT.search(gap) and not placeholder(gap):
                 yield matched.start("v"), matched.start("v") + len(value), "secret/service-key"
             return
         at = matched.start("v")
