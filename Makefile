@@ -62,6 +62,12 @@ bench: $(DEV) ## the timings that the README quotes
 conformance: $(DEV) ## the gateway's matrix: where a call can hide, by client and wire format
 	@PYTHONPATH=src:. $(BIN)/python -m tests.conformance $(ARGS)
 
+chaos: $(DEV) ## kill everything at random instants and count what is left (ARGS="--kills 1000")
+	@PYTHONPATH=src:. $(BIN)/python -m tests.chaos $(ARGS)
+
+train-detector: $(DEV) ## the injection model, anew (ARGS="--data DIRECTORY")
+	@PYTHONPATH=src:. nice $(BIN)/python -m training $(ARGS)
+
 bench-agentdojo: $(BENCH) ## AgentDojo with a fully hijacked model
 	@PYTHONPATH=src $(BIN)/python -m bench.agentdojo $(ARGS)
 

@@ -16,6 +16,7 @@ from queue import Empty, SimpleQueue
 from threading import Thread
 from typing import TYPE_CHECKING, TypeAlias
 
+from interlock import safeguards
 from interlock.kernel.call import Call, Json, thaw
 from interlock.kernel.decision import Permit
 from interlock.kernel.errors import InterlockError
@@ -27,6 +28,8 @@ from interlock.monitor.ports import (
     AsyncApprovalPort,
     AuditPort,
     Discharger,
+    Guard,
+    Inspector,
     Performer,
     Planner,
     Ports,
@@ -34,6 +37,7 @@ from interlock.monitor.ports import (
     RunStore,
     Tool,
     Validator,
+    as_it_is,
 )
 from interlock.policy.mandate import LexicalPlanner
 from interlock.secrets.errors import SecretError
@@ -41,7 +45,10 @@ from interlock.secrets.inject import Binding, Injector, preset, service_at
 from interlock.secrets.matcher import SecretRedactor
 from interlock.secrets.sources import Given, Source, Sources
 from interlock.secrets.vault import Vault
+from interlock.stores.memory.budgets import MemoryBudgets
 from interlock.stores.sqlite.audit import SqliteAudit
+from interlock.stores.sqlite.budgets import SqliteBudgets
+from interlock.stores.sqlite.database import SqliteDatabase
 from interlock.tools.kind import (
     Capability,
     ConfigError,
@@ -58,6 +65,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
 
     from interlock.adapters.functions import Tool as Function
+    from interlock.limits.ledger import Ledger
     from interlock.policy.policy import Entry, Policy
 
 ASYNCHRONOUS: ContextVar[bool] = ContextVar("interlock_asynchronous", default=False)  # set around `Monitor.acall`
@@ -108,6 +116,20 @@ def audit_at(where: AuditPort | str | Path | None, policy: Policy) -> AuditPort:
             return where
     path.parent.mkdir(parents=True, exist_ok=True)
     return SqliteAudit(path)
+
+
+def ledger_at(policy: Policy) -> Ledger:
+    """Where budgets are kept: beside the audit if any outlives its run, else in memory."""
+    if not safeguards.lasting(policy):
+        return MemoryBudgets()
+    path = Path(policy.manifest_path).parent / AUDIT_FILE.with_name("state.sqlite")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return SqliteBudgets(SqliteDatabase(path, durable=False))
+
+
+def joined(first: Redactor, second: Redactor) -> Redactor:
+    """One redactor after the other."""
+    return first if second is not_redacted else _Both(first, second)
 
 
 class ProofError(InterlockError):
@@ -186,6 +208,15 @@ class Opened:
             return then
         scrub = SecretRedactor(self.vault.matcher)
         return scrub if then is not_redacted else _Both(scrub, then)
+
+    def redactions(self, policy: Policy) -> safeguards.Redactions:
+        """What takes secrets and personal data out, with every known secret, as `policy` says."""
+        vault = self.vault
+        if vault is None:
+            return safeguards.redactions(policy, known=None, reveal=_named_nowhere)
+        handle = policy.manifest.redact.key
+        with vault.opening((handle,) if handle else ()):
+            return safeguards.redactions(policy, known=vault.matcher, reveal=vault.resolve)
 
     def blocked(self, call: Call) -> frozenset[str]:
         """`secret` if an argument holds the value of a known secret, in whatever spelling (M7)."""
@@ -354,11 +385,17 @@ def assemble(
     obligations: Mapping[str, Discharger] | None = None,
     elsewhere: Mapping[str, Function] | None = None,
     runs: RunStore | None = None,
+    guard: Guard | None = None,
+    inspect: Inspector | None = None,
 ) -> Monitor:
     """A monitor that performs `functions` under `policy`. Without approvals, whatever needs one is refused.
 
     Functions `elsewhere` are only checked here: a client of the gateway makes those calls. `runs` is shared by the
-    processes that fold the same histories.
+    processes that fold the same histories. `redact` is for what a model reads, on top of what the manifest says; limits
+    and inspection are the manifest's unless they are given.
+
+    Raises:
+        TermsError: a limit of the manifest cannot be meant.
     """
     monitor: Monitor
 
@@ -390,18 +427,21 @@ def assemble(
         operation.spec.name: Tool(perform=threaded(perform), validate=operation.validate, scope=operation.scope)
         for operation, perform in opened.tools()
     }
+    taken = opened.redactions(policy)
     ports = Ports(
         audit=audit_at(audit, policy),
         approvals=approvals or DenyAll(),
         clock=SystemClock(),
         nonce=lambda: secrets.token_hex(16),
-        redact=opened.redact(redact),
-        redact_record=opened.redact(redact),
+        redact=opened.redact(redact if taken.reads is None else joined(taken.reads, redact)),
+        redact_record=opened.redact(joined(taken.records, redact)),
         planner=planner or LexicalPlanner(),
         obligations=obligations or {},
         proofs=opened.prove(),
         blocked=opened.blocked,
         runs=runs,
+        guard=guard or safeguards.limits(policy, ledger_at(policy)),
+        inspect=inspect or safeguards.inspected(policy) or as_it_is,
         tools=scoped
         | {n: Tool(validate=validator(f)) for n, f in (elsewhere or {}).items() if n in policy.tools}
         | {n: Tool(perform=performer(f), validate=validator(f)) for n, f in functions.items() if n in policy.tools},

@@ -14,24 +14,29 @@ model gets two more tools, `extract` and `show`, which have no effect outside th
 
 from __future__ import annotations
 
-import inspect
+import secrets as randomness
 import uuid
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from interlock import safeguards
 from interlock.adapters import anthropic, openai
 from interlock.adapters.errors import ToolError
 from interlock.adapters.functions import Tool, tool_of
 from interlock.adapters.proposal import Answer, Proposal, Proposed
 from interlock.assemble import ASYNCHRONOUS, Opened, Secrets, assemble, not_redacted
+from interlock.detect.harden import harden
+from interlock.detect.output.guard import AnswerStream, Checked, OutputGuard
+from interlock.detectors.inspection import Inspection
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Decision
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import Show
 from interlock.monitor.approvals import InProcessApprovals
-from interlock.monitor.errors import ApprovalError
+from interlock.monitor.errors import ApprovalError, MonitorError, RunHalted
 from interlock.monitor.mediate import Monitor, Observed
 from interlock.policy.load import load_policy, policy_from
 from interlock.policy.policy import Policy
@@ -40,7 +45,16 @@ from interlock.tools.kind import Kind
 from interlock.tools.kinds import KINDS
 
 if TYPE_CHECKING:
-    from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, AuditPort, Discharger, Planner, Redactor
+    from interlock.monitor.ports import (
+        ApprovalPort,
+        AsyncApprovalPort,
+        AuditPort,
+        Discharger,
+        Guard,
+        Inspector,
+        Planner,
+        Redactor,
+    )
     from interlock.monitor.question import Question
     from interlock.monitor.run import Run as State
     from interlock.policy.mandate import Mandate
@@ -74,6 +88,8 @@ class Interlock:
         obligations: Mapping[str, Discharger] | None = None,
         secrets: Secrets | None = None,
         kinds: Mapping[str, Kind] | None = None,
+        guard: Guard | None = None,
+        inspect: Inspector | None = None,
     ) -> None:
         """Load and check everything; nothing starts half-checked.
 
@@ -90,6 +106,9 @@ class Interlock:
                 default the environment and secret files. It is asked for what the manifest names, once.
             kinds: what a tool can be beside a function; by default the scoped tools that come with Interlock.
             obligations: what does the obligations that rules name (`@obliges`), by name.
+            guard: holds runs to their limits; by default the manifest's budgets, rates, breakers and loops, in this
+                process, with budgets that outlive a run in `.interlock/state.sqlite`.
+            inspect: looks at what a model is about to read; by default as the manifest's section `detect` says.
 
         Raises:
             PolicyError: manifest, rules and functions do not fit; every problem with file, line and remedy.
@@ -99,6 +118,7 @@ class Interlock:
             ToolError: a function that cannot be a tool.
             ApprovalError: an asynchronous function for `approvals`.
             AuditError: the audit cannot be opened.
+            TermsError: a limit of the manifest cannot be meant.
         """
         functions = [tool_of(t) for t in tools]
         self.tools: dict[str, Tool] = {}
@@ -117,7 +137,7 @@ class Interlock:
         )
         self._opened = Opened()
         if callable(approvals) and not hasattr(approvals, "ask"):
-            if inspect.iscoroutinefunction(approvals):
+            if iscoroutinefunction(approvals):
                 raise ApprovalError("this function approves asynchronously; pass an object with `async def ask`")
             approvals = InProcessApprovals(approvals, by="application")
         self.reader = reader
@@ -126,6 +146,8 @@ class Interlock:
             for name in (n for e in self.policy.entries for n in e.tools):
                 spec = self.policy.tools[name]
                 self.tools[name] = Tool.from_schema(name, spec.description, spec.schema, _elsewhere)
+            self._taken = self._opened.redactions(self.policy)
+            self._inspector = inspect or safeguards.inspected(self.policy)
             self.monitor: Monitor = assemble(
                 self.policy,
                 {t.name: t for t in functions},
@@ -135,12 +157,23 @@ class Interlock:
                 planner=planner,
                 redact=redact,
                 obligations=obligations,
+                guard=guard,
+                inspect=self._inspector,
             )
         except BaseException:
             self.close()
             raise
         for warning in self._opened.vault.warnings if self._opened.vault else ():
             warnings.warn(warning, SecretWarning, stacklevel=2)
+
+    @property
+    def inspector(self) -> Inspector | None:
+        """What looks at what a model is about to read."""
+        return self._inspector
+
+    def answers(self, prompt: str = "", canaries: tuple[str, ...] = ()) -> OutputGuard:
+        """What checks an answer before anybody sees it; `prompt` and `canaries` must not come back in it."""
+        return safeguards.answers(self.policy, self._taken.answers, prompt=prompt, canaries=canaries)
 
     def close(self) -> None:
         """Give back what scoped tools hold open: descriptors, connections, workers."""
@@ -184,6 +217,7 @@ class Run:
 
     def __init__(self, lock: Interlock, state: State) -> None:
         self._lock, self.state = lock, state
+        self._prompt, self._canaries = "", tuple[str, ...]()
         self.rendered: list[str] = []  # what `show` gave out, for the application to put before the user
         agent = lock.policy.agent(state.agent)
         self._tools = [t for name, t in lock.tools.items() if name in agent.tools]
@@ -196,9 +230,23 @@ class Run:
         """Take in what the user wrote; what the model may read of it."""
         return str(self._lock.monitor.observe(self.state, text, Integrity.USER))
 
-    def system(self, text: str) -> str:
-        """Take in the operator's words."""
-        return str(self._lock.monitor.observe(self.state, text, Integrity.OWN))
+    def system(self, text: str, *, hardened: bool = False) -> str:
+        """Take in the operator's words; what to send to the model.
+
+        `hardened` adds rules, what the marks around foreign text mean, and a canary that no answer may hold.
+
+        Raises:
+            MonitorError: hardening wants the manifest's own inspector, whose marks it explains.
+        """
+        shown = str(self._lock.monitor.observe(self.state, text, Integrity.OWN))
+        self._prompt += f"{shown}\n"
+        if not hardened:
+            return shown
+        if not isinstance(self._lock.inspector, Inspection):
+            raise MonitorError("`hardened` needs the section `detect` of the manifest, and no inspector of your own")
+        made = harden(shown, nonce=randomness.token_hex(16), marker=self._lock.inspector.marker(self.state.id))
+        self._canaries = (*self._canaries, made.canary)
+        return made.text
 
     def external(self, text: str, *, source: str) -> str:
         """Take in text from outside that reaches the model by another way than a tool: a document, an attachment."""
@@ -211,16 +259,34 @@ class Run:
         return self._lock.monitor.propose(self.state, self._call(tool, arguments))
 
     def call(self, tool: str, arguments: Mapping[str, object]) -> Observed:
-        """Decide, ask if need be, perform, observe."""
-        return self._lock.monitor.call(self.state, self._call(tool, arguments))
+        """Decide, ask if need be, perform, observe.
+
+        Raises:
+            RunHalted: the run goes no further; the call was not made.
+        """
+        return self._going(self._lock.monitor.call(self.state, self._call(tool, arguments)))
 
     async def acall(self, tool: str, arguments: Mapping[str, object]) -> Observed:
         """The same for asynchronous tools and approvals."""
         token = ASYNCHRONOUS.set(True)
         try:
-            return await self._lock.monitor.acall(self.state, self._call(tool, arguments))
+            return self._going(await self._lock.monitor.acall(self.state, self._call(tool, arguments)))
         finally:
             ASYNCHRONOUS.reset(token)
+
+    def _going(self, seen: Observed) -> Observed:
+        """`seen`, unless the run is over: whoever drives a model in circles must hear it, not the model."""
+        if not seen.performed and (why := self._lock.monitor.halted(self.state)):
+            raise RunHalted(f"run `{self.state.id}` is halted: {why}")
+        return seen
+
+    def answer(self, text: str) -> Checked:
+        """Check what the model answers before anybody sees it, as the manifest's section `answers` says."""
+        return self._lock.answers(self._prompt, self._canaries).check(text)
+
+    def answer_stream(self) -> AnswerStream:
+        """The same for an answer that comes in pieces."""
+        return self._lock.answers(self._prompt, self._canaries).stream()
 
     def _call(self, tool: str, arguments: Mapping[str, object]) -> Call:
         s = self.state

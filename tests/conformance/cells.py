@@ -1,7 +1,7 @@
 """The matrix: endpoint × stream × where a call or somebody else's value can hide × error path × client, a cell each.
 
 A cell asks the gateway through a real client, with a scripted provider behind it, and judges what the client was given
-and what the provider was asked. `FORBIDDEN` is a call that no user asked for: whatever bytes reach a client, its
+and what the provider was asked. `FORBIDDEN` is a call that this agent may never make: whatever bytes reach a client, its
 marker must not be among them, in any spelling that a client could put together.
 """
 

@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from tests.conformance.frames import PATHS, Dialect
 from tests.conformance.subject import Subject
 
-TIMEOUT = 20  # seconds that any client waits
+TIMEOUT = 10  # seconds that any client waits
 JS = Path(__file__).with_name("js")
 
 

@@ -19,14 +19,14 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
     yield from benched(tmp_path_factory.mktemp("js"))
 
 
-def benched(folder: Path) -> Iterator[Bench]:
-    """The same without pytest."""
+def benched(folder: Path, chosen: str = "") -> Iterator[Bench]:
+    """The same without pytest; the JavaScript SDKs for cells whose name holds `chosen`."""
     found = cells()
     with Upstream(answers(found)) as upstream, starter()(upstream.url) as subject:
         bench = Bench(subject, upstream)
         where = {"openai": subject.openai, "anthropic": subject.anthropic, "key": subject.key}
         try:
-            jobs = [{**c.job, **where} for c in found if c.job is not None]
+            jobs = [{**c.job, **where} for c in found if c.job is not None and chosen in c.id]
             bench.javascript = javascript(node_modules(folder), jobs)
         except NoNode as error:
             bench.no_node = str(error)

@@ -2,8 +2,8 @@
 
 To measure another gateway, give `CONFORMANCE_SUBJECT=module:function`: a context manager that takes the upstream's
 address and yields a `Subject`. It must hold the agent to `MANIFEST`'s sense: `read_mail` reads what others wrote (only
-`id` is the service's own), `send` needs a receiver that the user named, `destroy` an object that the user named, nobody
-approves anything, and provider-run tools are refused.
+`id` is the service's own), `send` needs a receiver that the user named, `destroy` is not this agent's, nobody approves
+anything, and provider-run tools are refused.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ PROVIDER_KEY = "sk-provider-0123456789abcdefghijklmnop"
 MANIFEST = """\
 version: 1
 agents:
-  support: {{tools: [read_mail, send, destroy], mandate: none}}
+  support: {{tools: [read_mail, send], mandate: none}}
+  janitor: {{tools: [destroy], mandate: none}}
 tools:
   read_mail:
     kind: function
@@ -83,6 +84,7 @@ def interlock(upstream: str, *, more: str = "", workers: int = 1) -> Iterator[Su
         (here / "interlock.yaml").write_text(MANIFEST.format(upstream=upstream) + more)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("INTERLOCK_", "COV_"))}
         environment |= {"OPENAI_API_KEY": PROVIDER_KEY, "ANTHROPIC_API_KEY": PROVIDER_KEY, "PORT": "0"}
+        environment |= {"INTERLOCK_APPROVAL_WAIT": "0", "INTERLOCK_APPROVAL_WAIT_STREAMED": "0"}  # nobody is there
         environment |= {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
         command = [sys.executable, "-m", "interlock.cli"]
         made = subprocess.run(
@@ -128,10 +130,11 @@ def _address(process: subprocess.Popen[bytes], log: Path) -> str:
     for _ in range(600):
         if process.poll() is not None:
             break
-        if found := re.search(r"http://127\.0\.0\.1:\d+", log.read_text()):
+        if found := re.search(r"127\.0\.0\.1:\d+", log.read_text()):
+            url = f"http://{found[0]}"
             try:
-                with urllib.request.urlopen(f"{found[0]}/healthz", timeout=2):  # noqa: S310 - http, as matched
-                    return found[0]
+                with urllib.request.urlopen(f"{url}/healthz", timeout=2):  # noqa: S310 - http, as written
+                    return url
             except (urllib.error.URLError, OSError):
                 pass
         time.sleep(0.05)

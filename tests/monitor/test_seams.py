@@ -15,14 +15,14 @@ from interlock.kernel.labels import Integrity
 from interlock.monitor.errors import NotPerformed, PromptRefused
 from interlock.monitor.history import Event, Proposed, Returned, Said
 from interlock.monitor.mediate import DROPPED, REFUSED, WITHHELD
-from interlock.monitor.ports import Inspected, Unlimited
+from interlock.monitor.ports import Inspected, Reading, Unlimited
 from interlock.monitor.run import Run
 from interlock.policy.load import policy_from
 from interlock.policy.mandate import Mandate
 from interlock.stores.memory.runs import MemoryRuns
 from tests.monitor.world import BOB, MANIFEST, POISON, TO_BOB, World, call
 
-FOUND = Finding(id="injection", span=(0, 4), severity="high", confidence=0.9, why="an order to the reader")
+FOUND = Finding(id="injection/override", span=(0, 4), severity="high", confidence=0.9, why="an order to the reader")
 READ = call("read_mail")
 ANN = "ann@example.org"
 TO_ANN = call("send", to=ANN, body="hello")
@@ -33,15 +33,15 @@ WORDS = Said(f"write a mail to {BOB}", Integrity.USER)
 # inspectors
 
 
-def cleaned(content: Json, source: str, integrity: Integrity) -> Inspected:
-    return Inspected({"items": []} if source == "read_mail" else content, (FOUND,))
+def cleaned(content: Json, read: Reading) -> Inspected:
+    return Inspected({"items": []} if read.source == "read_mail" else content, (FOUND,))
 
 
-def failing(content: Json, source: str, integrity: Integrity) -> Inspected:
+def failing(content: Json, read: Reading) -> Inspected:
     raise RuntimeError("broken")
 
 
-def refusing(content: Json, source: str, integrity: Integrity) -> Inspected:
+def refusing(content: Json, read: Reading) -> Inspected:
     return Inspected(content, (FOUND,), "hidden instructions")
 
 
@@ -55,7 +55,7 @@ def test_what_was_found_is_on_record_without_the_text(tmp_path: Path) -> None:
     world = World(tmp_path / "outbox", inspect=cleaned)
     world.open()
     outcome = [r for r in world.audit.inner.records() if r.kind == "outcome"][-1]
-    assert outcome.body["findings"] == [{"id": "injection", "severity": "high", "confidence": 0.9}]
+    assert outcome.body["findings"] == [{"id": "injection/override", "severity": "high", "confidence": 0.9}]
     assert POISON not in repr(outcome)
 
 

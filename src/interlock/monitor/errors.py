@@ -3,6 +3,7 @@
 MonitorError          the monitor is used against its contract
 ├── RunError          a run that does not exist, is somebody else's, or whose mandate stands already
 ├── PromptRefused     the user's words may not be read by the agent
+├── RunHalted         the run goes no further: it went in circles, or used up what it had
 ├── ApprovalError     there is no valid answer to a question; it counts as no
 └── NotPerformed      `begin` refused: the call must not be made (and is on record as not made)
 """
@@ -22,6 +23,10 @@ class RunError(MonitorError):
 
 class PromptRefused(MonitorError):
     """The user's words may not be read by this agent: they are off its topics, or an inspector refused them."""
+
+
+class RunHalted(MonitorError):
+    """The run goes no further: it went in circles, or used up what it had. Begin another one."""
 
 
 class ApprovalError(MonitorError):

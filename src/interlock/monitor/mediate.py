@@ -34,7 +34,7 @@ from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, 
 from interlock.monitor.evidence import Examined
 from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
 from interlock.monitor.memory import Kept, Memory
-from interlock.monitor.ports import Inspected, Performer, Ports, Tool
+from interlock.monitor.ports import Inspected, Performer, Ports, Reading, Tool
 from interlock.monitor.question import Answer, Asked, Question, visible
 from interlock.monitor.run import Pending, Run
 from interlock.policy.mandate import Mandate
@@ -648,6 +648,8 @@ class Monitor:
         """Put the decision on record, then let its permit be used (M3)."""
         body = evidence.decision(examined.call, decision, examined, self._ports.redact_record)
         record = self._ports.audit.append("decision", run.id, body)
+        if isinstance(decision, Forbidden):
+            self._learn_refused(examined.call, decision)
         if isinstance(decision, Permitted):
             run.memory.permit(examined.proposed, examined.call, record.seq, decision.permit.nonce)
             run.expect(
@@ -668,7 +670,13 @@ class Monitor:
         except Exception as error:  # noqa: BLE001 - a port: what cannot be redacted is not kept
             body = {"decision": "forbidden", "rules": list(decision.rules), "dropped": type(error).__name__}
         self._note(run, "decision", body)
+        self._learn_refused(call, decision)
         return decision
+
+    def _learn_refused(self, call: Call, decision: Forbidden) -> None:
+        """Tell the guard; that it fails changes no refusal."""
+        with suppress(Exception):
+            self._ports.guard.refused(call, ",".join(decision.rules))
 
     def _note(self, run: Run, kind: str, body: Mapping[str, object]) -> Record | None:
         """Record what has happened or been refused already; None if the audit does not take it."""
@@ -955,8 +963,12 @@ class Monitor:
             PromptRefused: these are the user's words, and this agent may not read them.
             Exception: the inspector failed; then nobody reads it.
         """
-        seen = self._ports.inspect(content, source, integrity)
-        run.findings |= {f.id for f in seen.findings}
+        reading = Reading(source=source, integrity=integrity, agent=run.agent, run=run.id)
+        seen = self._ports.inspect(content, reading)
+        for found in seen.findings:
+            run.findings.add(found.id)
+            if found.severity in {"medium", "high"}:  # a rule may ask for the whole family
+                run.findings.add(found.id.partition("/")[0])
         if not seen.refused:
             return seen
         if integrity is Integrity.USER:
@@ -967,7 +979,7 @@ class Monitor:
 
     def halted(self, run: Run) -> str:
         """Why this run goes no further; empty if it may."""
-        return self._ports.guard.halted(run.id)
+        return self._ports.guard.halted(run.id, agent=run.agent, principal=run.principal)
 
     def _settle_limits(self, run: Run, call: Call, key: str, *, failed: bool, output: _TakenIn | None) -> None:
         result, size = ("", 0) if output is None else (digest_of(output.content), len(canonical(output.content)))

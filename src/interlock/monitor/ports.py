@@ -76,11 +76,21 @@ class Inspected:
     refused: str = ""  # why nobody may read it, in constant words
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """Who is about to read: whose words they are, and in which run of which agent."""
+
+    source: str  # the tool, the document, or `user`
+    integrity: Integrity
+    agent: str
+    run: str
+
+
 class Inspector(Protocol):
     """Looks at what a model is about to read. Raising: the model does not read it."""
 
-    def __call__(self, content: Json, source: str, integrity: Integrity) -> Inspected:
-        """`content` from `source`, cleaned if that is wanted, with what was found in it.
+    def __call__(self, content: Json, read: Reading, /) -> Inspected:
+        """`content`, cleaned if that is wanted, with what was found in it.
 
         The user's words (`USER`) are judged, never changed.
         """
@@ -102,6 +112,10 @@ class Guard(Protocol):
         """Give back what was reserved: the call was not made."""
         ...
 
+    def refused(self, call: Call, why: str) -> None:
+        """The call was asked for and is refused: asking again and again goes in circles, too."""
+        ...
+
     def settle(self, call: Call, key: str, *, failed: bool, result: str, size: int) -> None:
         """The call was made: `result` is the digest of what came back, of `size` bytes.
 
@@ -110,8 +124,8 @@ class Guard(Protocol):
         """
         ...
 
-    def halted(self, run: str) -> str:
-        """Why this run goes no further; empty if it may."""
+    def halted(self, run: str, *, agent: str, principal: str) -> str:
+        """Why this run goes no further; empty if it may. Clients choose ids, so who it is for counts too."""
         ...
 
 
@@ -176,7 +190,7 @@ class Tool:
     scope: Scope | None = None  # absent: the resource is the tool itself
 
 
-def as_it_is(content: Json, source: str, integrity: Integrity) -> Inspected:  # noqa: ARG001 - the port's shape
+def as_it_is(content: Json, read: Reading) -> Inspected:  # noqa: ARG001 - the port's shape
     """`content`, not looked at."""
     return Inspected(content)
 
@@ -194,10 +208,13 @@ class Unlimited:
     def release(self, call: Call, key: str) -> None:
         """Give nothing back."""
 
+    def refused(self, call: Call, why: str) -> None:
+        """Learn nothing."""
+
     def settle(self, call: Call, key: str, *, failed: bool, result: str, size: int) -> None:
         """Learn nothing."""
 
-    def halted(self, run: str) -> str:  # noqa: ARG002 - the port's shape
+    def halted(self, run: str, *, agent: str, principal: str) -> str:  # noqa: ARG002 - the port's shape
         """The run may go on."""
         return ""
 

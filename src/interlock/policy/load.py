@@ -28,12 +28,14 @@ from interlock.policy.document import MAX_BYTES, Document
 from interlock.policy.errors import ConfigError, PolicyError, Problem, meant
 from interlock.policy.infer import infer_spec
 from interlock.policy.manifest import ROLES, ArgumentPart, Manifest, ReturnsPart, SharingPart, ToolPart
+from interlock.policy.part_limits import ToolLimits
 from interlock.policy.policy import AgentPolicy, Entry, Kind, Policy
 from interlock.policy.readback import Readback
 from interlock.policy.rules import GROUPS, Rule, Tools, check, parse_rules, split, used_arguments
 from interlock.policy.types import argument_paths
 
 _BASE = Path(__file__).with_name("base.cedar")
+_FOUND = Path(__file__).with_name("found.cedar")
 _MAX_RULE_FILES = 200
 _MAX_ROUNDS = 20  # of cutting out what is wrong; each removes all errors of one validation
 _CONDITION = re.compile(r"([^\s=<>!]+)\s*(==|<=|\sin\s)\s*me")
@@ -155,16 +157,31 @@ def _entries(
         if kind is None or not isinstance(tools, dict) or not isinstance(part, dict) or not isinstance(word, str):
             continue
         del tools[name]
-        config = {k: v for k, v in part.items() if k != "kind"}
+        limits = _limits(name, part, doc, file, problems)
+        config = {k: v for k, v in part.items() if k != "kind" and k not in ToolLimits.model_fields}
         try:
             specs = kind.specs(name, config) if NAME.fullmatch(name) else ()
         except ConfigError as error:
             line = doc.line(("tools", name, *error.path))
             problems.append(Problem(file=file, line=line, message=str(error), remedy=error.hint))
             specs = ()
-        entry = Entry(name=name, kind=word, config=MappingProxyType(config), tools=tuple(s.name for s in specs))
+        tools_made = tuple(s.name for s in specs)
+        entry = Entry(name=name, kind=word, config=MappingProxyType(config), tools=tools_made, limits=limits)
         found[name] = (entry, specs)
     return found
+
+
+def _limits(name: str, part: Mapping[str, Json], doc: Document, file: str, problems: list[Problem]) -> ToolLimits:
+    """The limits of an entry of another kind: the keys that tools of all kinds have."""
+    said = {k: part[k] for k in ToolLimits.model_fields if k in part}
+    try:
+        return ToolLimits.model_validate(said)
+    except ValidationError as error:
+        for detail in error.errors(include_url=False):
+            where: document.Path = ("tools", name, *_inside(said, detail["loc"]))
+            message, remedy = _explain(detail, where)
+            problems.append(Problem(file=file, line=doc.line(where), message=message, remedy=remedy))
+        return ToolLimits()
 
 
 def _rule_files(manifest: Manifest, folder: Path, doc: Document, file: str, problems: list[Problem]) -> list[Path]:
@@ -401,7 +418,10 @@ class _Source:
         """The policy, with what functions say of themselves; see `Policy.with_schemas`."""
         if self.manifest is None:
             raise PolicyError(self.problems)
-        base, broken = parse_rules(split(_read(_BASE), _BASE.name, shipped=True))
+        shipped = [*split(_read(_BASE), _BASE.name, shipped=True)]
+        if self.manifest.detect and self.manifest.detect.ask:
+            shipped = [*shipped, *split(_read(_FOUND), _FOUND.name, shipped=True)]
+        base, broken = parse_rules(shipped)
         view = _View(self, self.manifest, schemas, descriptions, shipped=[r.id for r in base])
         problems = [*self.problems, *broken, *view.problems()]
         own, wrong = parse_rules(self.rules, taken=[r.id for r in base], obligations=self.known)
@@ -423,6 +443,11 @@ class _Source:
             relaxed=tuple(self.manifest.relax),
             digest=digest_of({"manifest": self.doc.data, "rules": text}),
             args_used=used_arguments(rules),
+            manifest=self.manifest,
+            tool_limits=MappingProxyType(
+                {n: t for n, t in self.manifest.tools.items() if n in view.specs}
+                | {s.name: entry.limits for entry, specs in self.entries.values() for s in specs if entry.limits}
+            ),
             verify=MappingProxyType(
                 {
                     name: Readback(tool=v.tool, arguments=_json(v.arguments), expect=_json(v.expect))

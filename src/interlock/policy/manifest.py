@@ -16,6 +16,10 @@ from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag, WithJsonS
 
 from interlock.kernel.call import NAME
 from interlock.kernel.spec import Role
+from interlock.policy.part_approvals import ApprovalsPart
+from interlock.policy.part_detect import AnswersPart, DetectPart, RedactPart, TopicsPart
+from interlock.policy.part_gateway import GatewayPart
+from interlock.policy.part_limits import AgentLimits, LimitsPart, ToolLimits
 
 ROLES = tuple(r.value for r in Role)
 KIND = r"[A-Za-z][A-Za-z0-9_-]{0,63}"
@@ -103,7 +107,7 @@ class ReturnsPart(_Part):
     )
 
 
-class ToolPart(_Part):
+class ToolPart(ToolLimits):
     """One tool. What is left out is inferred from known names, else read safely; see `interlock policy show`."""
 
     kind: Literal["function"] = Field(default="function", description="Who performs it: a function of the application.")
@@ -145,7 +149,7 @@ class VerifyPart(_Part):
     )
 
 
-class AgentPart(_Part):
+class AgentPart(AgentLimits):
     """One agent: which tools it has, and how its runs are held."""
 
     tools: list[str] = Field(description="The tools it has. Every other tool is forbidden to it.")
@@ -155,9 +159,10 @@ class AgentPart(_Part):
         "nothing (none), or the application, which must (required).",
     )
     show: Show = Field(default="inline", description="How external content reaches the model unless a field says.")
+    topics: TopicsPart | None = Field(default=None, description="What it talks about. Left out: anything.")
 
 
-class Manifest(_Part):
+class Manifest(LimitsPart):
     """Interlock's manifest: which tools exist, what is known of them, and which agent has which."""
 
     model_config = ConfigDict(title="interlock.yaml")
@@ -173,6 +178,17 @@ class Manifest(_Part):
     relax: list[Text] = Field(default=[], description="Shipped rules that are switched off, by name.")
     agents: dict[AgentName, AgentPart] = Field(description="Agents by name.")
     tools: dict[ToolName, ToolPart] = Field(description="Tools by the name that the model calls them by.")
+    detect: DetectPart | Literal[False] | None = Field(
+        default=None, description="What is looked for in what a model reads. Left out: as if it were `{}`."
+    )
+    redact: RedactPart = Field(default=RedactPart(), description="What is taken out of records and of what is read.")
+    answers: AnswersPart | None = Field(
+        default=None, description="What an answer may hold. Left out: known secrets are taken out, nothing else."
+    )
+    approvals: ApprovalsPart | None = Field(
+        default=None, description="Where questions wait and who answers them. Left out: whoever assembles it says."
+    )
+    gateway: GatewayPart | None = Field(default=None, description="What `interlock serve` needs to know.")
     verify: dict[ToolName, VerifyPart] = Field(
         default={}, description="Outcome contracts by tool: what to read back, so that the audit says whether it held."
     )

@@ -7,11 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 from interlock.kernel.errors import InterlockError
 from interlock.kernel.spec import Argument, Effect, Show, ToolSpec
 from interlock.policy.readback import Readback
+
+if TYPE_CHECKING:
+    from interlock.policy.manifest import Manifest
+    from interlock.policy.part_limits import ToolLimits
 
 MandateMode: TypeAlias = Literal["lexical", "none", "required"]
 
@@ -42,6 +46,7 @@ class Entry:
     kind: str
     config: Mapping[str, object]
     tools: tuple[str, ...]
+    limits: ToolLimits | None = None  # None: it has no tools that could have any
 
 
 class Source(Protocol):
@@ -65,6 +70,8 @@ class Policy:
     relaxed: tuple[str, ...]
     digest: str  # SHA-256 of the manifest and of all rules in force
     args_used: frozenset[str]  # names of arguments that some rule reads
+    manifest: Manifest  # as it was written; its sections on limits, detection, approvals and the gateway
+    tool_limits: Mapping[str, ToolLimits]  # by tool, whatever its kind
     verify: Mapping[str, Readback]  # by tool: what to read back once it was called
     pending: frozenset[str]  # tools whose arguments nobody described yet: they accept none
     inferred: frozenset[str]  # what no line of the manifest says: `send_email.effect`, `send_email.arguments.to`

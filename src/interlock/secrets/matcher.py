@@ -109,6 +109,10 @@ class Matcher:
         left = self.__names(text)
         return " ".join(map(placeholder, sorted(left))) if left else text
 
+    def spans(self, text: str) -> list[tuple[int, int, str]]:
+        """Where known values stand in `text`, in whatever spelling: [start, end) and the secret's name; disjoint."""
+        return _merged(self.__spans(text))
+
     def __scrub(self, value: Json) -> Json:
         """`value` without secrets. What is spread over a container takes the smallest one that holds it whole."""
         cleaned: Json
