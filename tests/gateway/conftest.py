@@ -7,6 +7,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.gateway.clients import Client
+from tests.stores.conftest import postgres_dsn, postgres_server  # noqa: F401 - fixtures
 
 Make = Callable[..., Client]
 DIALECTS = ("chat", "anthropic", "responses")

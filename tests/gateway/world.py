@@ -18,6 +18,7 @@ from interlock.gateway.stores import Stores
 from interlock.monitor.approvals import DenyAll
 from interlock.stores.memory.approvals import MemoryApprovals
 from interlock.stores.memory.audit import MemoryAudit
+from interlock.stores.memory.budgets import MemoryBudgets
 from interlock.stores.memory.runs import MemoryRuns
 
 KEY = "il-test-key-0123456789abcdef"
@@ -115,6 +116,7 @@ def world(
         audit=audit,
         runs=MemoryRuns(),
         approvals=book,
+        budgets=MemoryBudgets(),
         keys=Keys(),
         approvers=Keys({APPROVER: Entry("a1", "ana@example.com", "")}),
         threaded=False,

@@ -11,34 +11,33 @@ import asyncio
 import os
 import secrets as randomness
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, NoReturn
 
-import yaml
-from pydantic import BaseModel, ValidationError
-
+from interlock import safeguards
 from interlock.adapters.functions import Tool
 from interlock.approvals.api import ApprovalsApi
 from interlock.approvals.approvers import approvers_of
 from interlock.approvals.desk import Desk
 from interlock.approvals.stored import Limits, StoredApprovals
 from interlock.approvals.webhook import Webhook
-from interlock.assemble import Opened, Secrets, assemble, not_redacted
+from interlock.assemble import Opened, Secrets, assemble, joined, not_redacted
 from interlock.config import Settings
+from interlock.detect.output.guard import whole
 from interlock.gateway.app import Gateway, token_is
 from interlock.gateway.approvals import Approvals
 from interlock.gateway.auth import Doorkeeper, Users
 from interlock.gateway.errors import GatewayError
 from interlock.gateway.history import Marks
-from interlock.gateway.mediate import Asking, Service
+from interlock.gateway.mediate import Asking, Guarded, Service
 from interlock.gateway.metrics import Metrics
 from interlock.gateway.stores import Stores, stores
 from interlock.gateway.telemetry import tracer
 from interlock.gateway.upstream import Client, Routes, upstreams
 from interlock.kernel.call import Json
 from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, Planner, Redactor
-from interlock.policy.load import policy_from
+from interlock.policy.load import load_policy, policy_from
 from interlock.policy.part_approvals import ApprovalsPart
 from interlock.policy.part_gateway import GatewayPart
 from interlock.policy.policy import Entry, Policy
@@ -65,56 +64,28 @@ class Parts:
     approvals: ApprovalPort | AsyncApprovalPort | None = None
     planner: Planner | None = None
     redact: Redactor = not_redacted
-    texts: Callable[[], Texts] | None = None  # makes the guard on an answer's texts
 
 
 FORMATS: Mapping[str, Format] = {"chat": CHAT, "responses": RESPONSES, "anthropic": ANTHROPIC}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
-    """What a manifest says: the policy, the gateway's section, who approves; `folder` is where its paths begin."""
-
-    policy: Policy
-    gateway: GatewayPart
-    approvals: ApprovalsPart
-    folder: str
-
-
-def load(manifest: str | Mapping[str, object]) -> Told:
-    """What `manifest` says.
+def load(manifest: str | Mapping[str, object]) -> Policy:
+    """The policy of a manifest that has a section `gateway`.
 
     Raises:
-        GatewayError: it has no section `gateway`, or one that says what cannot be.
+        GatewayError: there is no such file, or no such section.
         PolicyError: with all else that is wrong.
     """
     if isinstance(manifest, str):
-        path = Path(manifest)
-        if not path.is_file():
+        if not Path(manifest).is_file():
             raise GatewayError(f"there is no manifest `{manifest}`", hint="`INTERLOCK_MANIFEST` names another")
-        data = yaml.safe_load(path.read_bytes())
-        folder = str(path.parent)
+        policy = load_policy(manifest, kinds=KINDS)
     else:
-        data, folder = dict(manifest), "."
-    section = data.pop("gateway", None) if isinstance(data, dict) else None
-    if section is None:
+        policy = policy_from(manifest, kinds=KINDS)
+    if policy.manifest.gateway is None:
         hint = "name the providers under `gateway.upstreams`: docs/gateway.md"
         raise GatewayError("the manifest has no section `gateway`", hint=hint)
-    approvals = _part(ApprovalsPart, "approvals", data.pop("approvals", {}))
-    gateway = _part(GatewayPart, "gateway", section)
-    return Told(policy=policy_from(data, folder, kinds=KINDS), gateway=gateway, approvals=approvals, folder=folder)
-
-
-P = TypeVar("P", bound=BaseModel)
-
-
-def _part(model: type[P], name: str, value: object) -> P:
-    try:
-        return model.model_validate(value)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(map(str, (name, *first["loc"])))
-        raise GatewayError(f"`{where}`: {first['msg'][:1].lower()}{first['msg'][1:]}") from None
+    return policy
 
 
 def build(
@@ -127,14 +98,11 @@ def build(
         InterlockError: a part of it cannot be had here.
     """
     parts = parts or Parts()
-    told = load(manifest)
-    section, hook = told.gateway, told.approvals.webhook
+    policy = load(manifest)
+    folder = str(Path(policy.manifest_path).parent)
     opened = Opened()
-    handles = [u.key for u in section.upstreams.values()] + [section.users.secret if section.users else None]
-    handles += [told.approvals.seal, hook.secret if hook else None, settings.store, settings.operator_token]
-    wanted = [handle for handle in handles if handle and handle.startswith("secret://")]
-    own = Entry(name="gateway", kind="gateway", config={"secrets": wanted}, tools=())
-    opened.open([*told.policy.entries, own], {**KINDS, "gateway": _Providers()}, parts.secrets, told.folder)
+    own = Entry(name="gateway", kind="gateway", config={"secrets": _handles(policy, settings)}, tools=())
+    opened.open([*policy.entries, own], {**KINDS, "gateway": _Providers()}, parts.secrets, folder)
 
     def reveal(handle: str) -> str:
         if opened.vault is None:
@@ -144,10 +112,11 @@ def build(
 
     try:
         where = reveal(settings.store) if settings.store.startswith("secret://") else settings.store
-        seal = reveal(told.approvals.seal).encode() if told.approvals.seal else b""
-        kept = parts.stores or stores(where, told.folder, worker=worker, seal=seal)
+        asked = policy.manifest.approvals
+        seal = reveal(asked.seal).encode() if asked and asked.seal else b""
+        kept = parts.stores or stores(where, folder, worker=worker, seal=seal)
         try:
-            return _gateway(settings, told, opened, reveal, parts, kept)
+            return _gateway(settings, policy, opened, reveal, parts, kept)
         except BaseException:
             kept.shut()
             raise
@@ -158,21 +127,24 @@ def build(
 
 def _gateway(
     settings: Settings,
-    told: Told,
+    policy: Policy,
     opened: Opened,
     reveal: Callable[[str], str],
     parts: Parts,
     kept: Stores,
 ) -> Gateway:
-    policy, section, folder = told.policy, told.gateway, told.folder
+    section, folder = policy.manifest.gateway, str(Path(policy.manifest_path).parent)
+    if section is None:
+        raise GatewayError("the manifest has no section `gateway`")
     scoped = {name for entry in policy.entries for name in entry.tools}
     functions = {
         name: Tool.from_schema(name, spec.description, spec.schema, _elsewhere)
         for name, spec in policy.tools.items()
         if name not in scoped and name not in policy.pending
     }
-    redact = opened.redact(parts.redact)
-    given = told.approvals
+    taken = opened.redactions(policy)
+    redact = opened.redact(joined(taken.records, parts.redact))
+    given = policy.manifest.approvals or ApprovalsPart()
     hook = None
     if given.webhook is not None:
         hook = Webhook(given.webhook.url, reveal(given.webhook.secret).encode(), redact=redact)
@@ -186,6 +158,13 @@ def _gateway(
         limits=Limits(wait=longest, life=given.expires, most=given.most, most_per_run=given.most_per_run),
         posted=hook,
     )
+    guard = safeguards.limits(policy, kept.budgets)
+
+    def texts(prompt: str, streamed: bool) -> Texts:  # noqa: FBT001 - the port's shape
+        checks = safeguards.answers(policy, taken.answers, prompt=prompt)
+        # One look at the whole costs a hundredth of many looks at its pieces.
+        return Guarded(checks if streamed else replace(checks, redact=whole(lambda text: str(taken.answers(text)))))
+
     monitor = assemble(
         policy,
         {},
@@ -196,6 +175,7 @@ def _gateway(
         redact=parts.redact,
         elsewhere=functions,
         runs=kept.runs,
+        guard=guard,
     )
     providers = upstreams(section)
     service = Service(
@@ -211,7 +191,8 @@ def _gateway(
         durable=_durable(kept),
         threaded=kept.threaded,
         closing=asyncio.Event(),
-        texts=parts.texts,
+        texts=texts,
+        limits=guard,
         schemas={name: tool.parameters for name, tool in functions.items()},
         scrub=SecretRedactor(opened.vault.matcher) if opened.vault else not_redacted,
     )
@@ -258,6 +239,18 @@ def _gateway(
         tracer=tracer(),
         on_close=(*([hook.close] if hook else []), kept.shut, opened.close),
     )
+
+
+def _handles(policy: Policy, settings: Settings) -> list[str]:
+    """Every handle that is needed beside those of the tools."""
+    said = policy.manifest
+    found = [settings.store, settings.operator_token, said.redact.key]
+    if said.gateway is not None:
+        found += [u.key for u in said.gateway.upstreams.values()]
+        found.append(said.gateway.users.secret if said.gateway.users else None)
+    if said.approvals is not None:
+        found += [said.approvals.seal, said.approvals.webhook.secret if said.approvals.webhook else None]
+    return [handle for handle in found if handle and handle.startswith("secret://")]
 
 
 def _allowed(section: GatewayPart) -> Allowed:

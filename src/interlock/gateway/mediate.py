@@ -18,6 +18,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -26,6 +27,7 @@ from interlock.approvals.errors import StillPending
 from interlock.approvals.stored import StoredApprovals
 from interlock.audit.errors import AuditError
 from interlock.config import Settings
+from interlock.detect.output.guard import AnswerStream, OutputGuard
 from interlock.gateway.auth import Subject
 from interlock.gateway.errors import Dialect, Refusal
 from interlock.gateway.history import WAITING, Conversation, Marks, call_of, conversation, history
@@ -35,6 +37,9 @@ from interlock.gateway.upstream import Answer, Client, Routes, Upstream
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Decision, NeedsApproval, Permitted
 from interlock.kernel.errors import InterlockError
+from interlock.limits.errors import LimitError
+from interlock.limits.guard import Limits
+from interlock.limits.prices import Usage as Tokens
 from interlock.monitor.errors import NotPerformed, PromptRefused
 from interlock.monitor.mediate import INVALID, REFUSED, Monitor, refusal
 from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort
@@ -42,12 +47,13 @@ from interlock.monitor.question import Answer as Answered
 from interlock.monitor.question import Question
 from interlock.monitor.run import Run
 from interlock.wire.errors import WireError
-from interlock.wire.events import Allowed, Usage
+from interlock.wire.events import Allowed, Usage, Words
 from interlock.wire.format import Format
-from interlock.wire.steps import HEARTBEAT, AllRefused, Channel, Emit, Failed, Judge, Machine, Step
+from interlock.wire.steps import HEARTBEAT, AllRefused, Channel, Emit, Failed, Judge, Machine, Step, Texts
 from interlock.wire.view import RequestView
 
 BROKEN = "this gateway could not mediate the answer"
+CHARACTERS = 4  # of a request, for one token: an estimate until the provider has counted
 MAX_HEARD = 2_000_000  # characters of an answer's texts that are remembered by their digest
 
 T = TypeVar("T")
@@ -90,37 +96,57 @@ class Asking:
             raise
 
 
-@dataclass(slots=True)
+class Guarded:
+    """`OutputGuard` on each text of an answer: what it withholds, the client does not read."""
+
+    def __init__(self, guard: OutputGuard) -> None:
+        self._guard = guard
+        self._streams: dict[Channel, AnswerStream] = {}
+
+    def text(self, channel: Channel, piece: str) -> str:
+        """What may be shown after `piece`."""
+        stream = self._streams.get(channel)
+        if stream is None:
+            stream = self._streams[channel] = self._guard.stream()
+        return stream.feed(piece)
+
+    def flush(self, channel: Channel) -> str:
+        """The rest of a text; one that was refused stays so."""
+        stream = self._streams.get(channel)
+        if stream is None or stream.refused:
+            return ""
+        del self._streams[channel]
+        return stream.end()
+
+
 class Heard:
     """The texts that the client gets, to know them again."""
 
-    inner: Any = None  # a guard on texts: `wire.steps.Texts`
-    texts: dict[int, list[str]] = field(default_factory=dict)
-    left: int = MAX_HEARD
+    def __init__(self, inner: Texts) -> None:
+        self._inner = inner
+        self._texts: dict[int, list[str]] = {}
+        self._left = MAX_HEARD
 
     def text(self, channel: Channel, piece: str) -> str:
         """What the client may read of `piece`."""
-        if self.inner is not None:
-            piece = self.inner.text(channel, piece)
-        self._hear(channel, piece)
-        return piece
+        shown = self._inner.text(channel, piece)
+        self._hear(channel, shown)
+        return shown
 
     def flush(self, channel: Channel) -> str:
         """What is still held."""
-        if self.inner is None:
-            return ""
-        rest: str = self.inner.flush(channel)
+        rest = self._inner.flush(channel)
         self._hear(channel, rest)
         return rest
 
     def _hear(self, channel: Channel, piece: str) -> None:
-        if channel.kind != "reasoning" and self.left > 0:
-            self.left -= len(piece)
-            self.texts.setdefault(channel.index, []).append(piece)
+        if piece and channel.kind != "reasoning" and self._left > 0:
+            self._left -= len(piece)
+            self._texts.setdefault(channel.index, []).append(piece)
 
     def whole(self) -> list[str]:
         """Each text; one too long to remember is nobody's."""
-        return ["".join(pieces) for pieces in self.texts.values()] if self.left > 0 else []
+        return ["".join(pieces) for pieces in self._texts.values()] if self._left > 0 else []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,10 +165,10 @@ class Service:
     durable: Callable[[], Awaitable[None]]
     threaded: bool  # the monitor waits for another machine
     closing: asyncio.Event
-    texts: Callable[[], Any] | None = None  # makes the guard on an answer's texts
+    texts: Callable[[str, bool], Texts]  # the guard on an answer's texts, from the operator's words; if it is streamed
+    limits: Limits
     schemas: Mapping[str, Mapping[str, Json]] = field(default_factory=dict)  # of the manifest's tools
     scrub: Callable[[Json], Json] = lambda value: value  # takes known secrets out of errors of providers
-    model_guard: Any = None  # reserves and settles tokens: limits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,9 +199,11 @@ class Exchange:
         self._failed = False
         self._waiting = ""  # the approval that nobody has given yet
         self._streamed = False
+        self._begun = False  # the provider answers
         self._head: list[tuple[bytes, bytes]] = []
         self.upstream = self.model = ""
         self.usage = Usage()
+        self._heard: Heard
         self._run: Run
         self._conversation: Conversation
         self._machine: Machine
@@ -193,7 +221,7 @@ class Exchange:
         self.upstream, self.model = upstream.name, view.model
         sent = await self._do(lambda: self._prepare(view))
         service.metrics.prepare.observe(time.perf_counter() - began)
-        key = await self._reserve(view)
+        key = await self._reserve(view, upstream)
         try:
             await self._converse(view, upstream, sent)
         except Refusal:
@@ -265,29 +293,49 @@ class Exchange:
                 service.metrics.calls.add("schema_differs")
         return sent
 
-    async def _reserve(self, view: RequestView) -> str:
-        guard = self._service.model_guard
-        if guard is None:
-            return ""
-        s, key = self._request.subject, self._service.fresh()
-        estimate = len(self._request.body) // 4 + (view.limit or 0) * view.n
-        try:
-            await self._do(
-                lambda: guard.reserve_model(
-                    s.agent, s.principal, self._run.id, key, model=view.model, tokens_estimate=estimate
-                )
+    async def _reserve(self, view: RequestView, upstream: Upstream) -> str:
+        """Take what the answer may use of the agent's budgets."""
+        service, s = self._service, self._request.subject
+        key = service.fresh()
+
+        def reserve() -> None:
+            service.limits.reserve_model(
+                s.agent,
+                s.principal,
+                self._run.id,
+                key,
+                model=view.model,
+                tokens_estimate=len(self._request.body) // CHARACTERS,
+                output_estimate=(view.limit or 0) * view.n,
+                upstream=upstream.name,
             )
+
+        try:
+            await self._do(reserve)
+        except LimitError:
+            raise Refusal(429, "budget_exhausted", "a limit of this agent is reached") from None
         except InterlockError:
-            raise Refusal(429, "budget_exhausted", "a budget of this agent is used up") from None
+            raise Refusal(503, "not_mediated", "limits cannot be checked now; try again", retry_after=5) from None
         return key
 
     def _settle(self, key: str, upstream: Upstream) -> None:
-        usage = self.usage
-        for kind in ("input", "output", "cached"):
-            if count := getattr(usage, kind):
+        """Count what was used; where nobody has counted, the estimate stands."""
+        usage, limits = self.usage, self._service.limits
+        for kind, count in (("input", usage.input), ("output", usage.output), ("cached", usage.cached)):
+            if count:
                 self._service.metrics.tokens.add(upstream.name, kind, by=count)
-        if key:
-            self._service.model_guard.settle_model(key, usage)
+        if not self._begun:
+            work = partial(limits.release_model, key)
+        else:
+            told = None
+            if usage.counted:
+                anew = max(0, usage.input - usage.cached - usage.written)
+                told = Tokens(input=anew, output=usage.output, cached=usage.cached, written=usage.written)
+            work = partial(limits.settle_model, key, told, failed=self._failed)
+        if self._service.threaded:
+            asyncio.get_running_loop().run_in_executor(None, work)  # nobody waits for it
+        else:
+            work()
 
     # the answer
 
@@ -295,7 +343,6 @@ class Exchange:
         """Ask the provider, and once more after a turn of nothing but refused calls."""
         service, path = self._service, self._request.format.path
         outcomes = service.metrics.upstream
-        heard = Heard(service.texts() if service.texts else None)
         for chance in range(service.second_chances + 1):
             try:
                 async with service.client.ask(
@@ -305,7 +352,7 @@ class Exchange:
                         outcomes.add(upstream.name, f"{answer.status // 100}xx")
                         await self._pass_error(answer)
                         return
-                    await self._begin_answer(answer, view, heard, first=chance == 0)
+                    await self._begin_answer(answer, view, first=chance == 0)
                     await self._pump(answer)
             except Refusal as problem:
                 outcomes.add(upstream.name, problem.code)
@@ -323,9 +370,9 @@ class Exchange:
             self._machine = self._machine.follow()
             self._refused_all = None
         self.usage = self._machine.usage
-        await self._finish(heard)
+        await self._finish()
 
-    async def _begin_answer(self, answer: Answer, view: RequestView, heard: Heard, *, first: bool) -> None:
+    async def _begin_answer(self, answer: Answer, view: RequestView, *, first: bool) -> None:
         """Check the head of an answer; with the first one the client's begins."""
         if answer.status != 200:  # noqa: PLR2004 - HTTP
             raise Refusal(502, "upstream_error", "the provider refused to go on")
@@ -333,18 +380,18 @@ class Exchange:
             raise Refusal(502, "upstream_stream", "the provider's answer has a form that nobody asked for")
         if not first:
             return
+        self._begun = True
         self._streamed, self._head = answer.streamed, answer.headers
+        prompt = "\n".join(e.text for e in view.events if isinstance(e, Words) and e.role == "system")
+        self._heard = Heard(self._service.texts(prompt, answer.streamed))
         make = self._request.format.stream if answer.streamed else self._request.format.body
-        self._machine = make(view, self._service.allowed, heard)
+        self._machine = make(view, self._service.allowed, self._heard)
         if answer.streamed:
             await self._start()
 
-    async def _finish(self, heard: Heard) -> None:
+    async def _finish(self) -> None:
         if not self._failed:
-            refused, external = self._refused > 0, self._run.ledger.external
-            await self._do(
-                lambda: self._conversation.heard(heard.whole(), self._released, refused=refused, external=external)
-            )
+            await self._do(self._remember)
         data = b"".join(self._out)
         self._out.clear()
         if self._streamed:
@@ -354,6 +401,10 @@ class Exchange:
             self._head.append((b"x-interlock-approval", self._waiting.encode()))
         await self._start(status=502 if self._failed else 200, length=len(data))
         await self._writer.end(data)
+
+    def _remember(self) -> None:
+        external = self._run.ledger.external
+        self._conversation.heard(self._heard.whole(), self._released, refused=self._refused > 0, external=external)
 
     async def _start(self, *, status: int = 200, length: int = -1) -> None:
         headers = [*self._head, (b"x-interlock-run", self._conversation.run.encode())]

@@ -10,6 +10,7 @@ from interlock.stores.grouped import GroupedAudit
 from interlock.stores.key import KeyRing
 from interlock.stores.postgres.approvals import PostgresApprovals
 from interlock.stores.postgres.audit import PostgresAudit
+from interlock.stores.postgres.budgets import PostgresBudgets
 from interlock.stores.postgres.database import PostgresDatabase
 from interlock.stores.postgres.keys import PostgresKeys
 from interlock.stores.postgres.runs import PostgresRuns
@@ -28,6 +29,7 @@ def stores(dsn: str, *, worker: int, seal: Seal) -> Stores:
         audit=audit,
         runs=PostgresRuns(database),
         approvals=PostgresApprovals(database, seal=seal),
+        budgets=PostgresBudgets(database),
         keys=KeyRing(keys, kind="agent"),
         approvers=KeyRing(keys, kind="approver"),
         threaded=True,

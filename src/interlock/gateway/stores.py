@@ -14,16 +14,19 @@ from interlock.approvals.entry import Seal
 from interlock.approvals.stored import ApprovalStore
 from interlock.gateway.auth import Keys
 from interlock.gateway.errors import GatewayError
+from interlock.limits.ledger import Ledger
 from interlock.monitor.ports import AuditPort, RunStore
 from interlock.stores.grouped import GroupedAudit
 from interlock.stores.key import KeyRing
 from interlock.stores.memory.approvals import MemoryApprovals
 from interlock.stores.memory.audit import MemoryAudit
+from interlock.stores.memory.budgets import MemoryBudgets
 from interlock.stores.memory.keys import MemoryKeys
 from interlock.stores.memory.runs import MemoryRuns
 from interlock.stores.place import FILE
 from interlock.stores.sqlite.approvals import SqliteApprovals
 from interlock.stores.sqlite.audit import SqliteAudit
+from interlock.stores.sqlite.budgets import SqliteBudgets
 from interlock.stores.sqlite.database import SqliteDatabase
 from interlock.stores.sqlite.keys import SqliteKeys
 from interlock.stores.sqlite.runs import SqliteRuns
@@ -38,6 +41,7 @@ class Stores:
     audit: AuditPort
     runs: RunStore
     approvals: ApprovalStore
+    budgets: Ledger
     keys: Keys  # of agents
     approvers: Keys  # of humans who approve
     threaded: bool  # they are on another machine
@@ -74,6 +78,7 @@ def _memory() -> Stores:
         audit=MemoryAudit(),
         runs=MemoryRuns(),
         approvals=MemoryApprovals(),
+        budgets=MemoryBudgets(),
         keys=KeyRing(keys, kind="agent"),
         approvers=KeyRing(keys, kind="approver"),
         threaded=False,
@@ -90,6 +95,7 @@ def _sqlite(folder: Path, worker: int, seal: Seal) -> Stores:
         audit=audit,
         runs=SqliteRuns(quick),
         approvals=SqliteApprovals(lasting, seal=seal),
+        budgets=SqliteBudgets(quick),
         keys=KeyRing(keys, kind="agent"),
         approvers=KeyRing(keys, kind="approver"),
         threaded=False,
