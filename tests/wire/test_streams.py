@@ -459,3 +459,22 @@ def test_nobody_is_asked_about_an_answer_that_has_failed() -> None:
     steps = opened(CHAT).feed(raw)
     assert not [step for step in steps if isinstance(step, Judge)]
     assert [step for step in steps if isinstance(step, Failed)]
+
+
+def test_a_shell_is_told_the_judged_commands_and_no_others() -> None:
+    def event(kind: str, **more: object) -> bytes:
+        data = {"type": kind, "output_index": 0} | more
+        return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+    item = {"type": "shell_call", "id": "s", "call_id": "a", "status": "completed", "action": {"commands": ["ls"]}}
+    raw = stream_of(RESPONSES, Reply("x")).split(b"event: response.output_item.added")[0]
+    raw += event("response.output_item.added", item=item | {"status": "in_progress", "action": {"commands": ["rm -r"]}})
+    raw += event("response.shell_call_command.delta", command_index=0, delta="rm -rf")
+    raw += event("response.shell_call_command.done", command_index=0, command="rm -rf")
+    raw += event("response.output_item.done", item=item)
+    raw += event("response.completed", response={"id": "resp_1", "status": "completed", "output": [item]})
+    seen = drive(opened(RESPONSES), [raw])
+    assert not seen.problem
+    assert [call.arguments for call in seen.calls] == [{"commands": ["ls"]}]
+    assert b"rm -r" not in seen.out
+    assert seen.out.count(b'"ls"') == 3
