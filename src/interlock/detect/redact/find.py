@@ -14,7 +14,9 @@ from interlock.detect.redact.trigger import Engine, Trigger, engine
 
 Span = tuple[int, int, str]  # [start, end), what
 Finder = Callable[[str, int, int], Iterator[Span]]  # those of `_REMEMBER` take what the pass has seen, too
-_REMEMBER: frozenset[Callable[..., Iterator[Span]]] = frozenset({secret.keyed, secret.cookie})
+_REMEMBER: frozenset[Callable[..., Iterator[Span]]] = frozenset(
+    {secret.keyed, secret.cookie, secret.private_key, secret.private_key_end}
+)
 
 _NAMED = "pass pwd psw secret token key credential jwt senha kennwort contrase wachtwoord parola otp pin session sess sid auth clave".split()  # fmt: skip
 
@@ -49,8 +51,8 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
         for hint, rules in secret.hints().items()
     ]
     exact += [
-        ("-----BEGIN", _starts(secret.private_key)),
-        ("-----END", _starts(secret.private_key_end)),
+        ("-----BEGIN", secret.private_key),
+        ("-----END", secret.private_key_end),
         ("eyJ", _starts(secret.json_web_token)),
         ("://", _ends(secret.address)),
         ("@", personal.email),
@@ -190,7 +192,7 @@ _SCANS: Mapping[str, tuple[tuple[str, ...], Callable[[str, int, int], Iterator[S
         ),
         _lettered,
     ),
-    "ibans": (("[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]{4}[ -]?[A-Za-z0-9]{4}",), _ibans),
+    "ibans": (("(?:^|[^A-Za-z0-9])[A-Za-z]{2}[0-9]{2}[ -]?[A-Za-z0-9]{4}[ -]?[A-Za-z0-9]{4}",), _ibans),
     "machines": (("[0-9A-Fa-f]::", "::[0-9A-Fa-f]", "(?:[0-9A-Fa-f]{1,4}:){5}", "(?:[0-9A-Fa-f]{2}-){5}"), _machines),
 }  # fmt: skip
 _GATES = {**{gate: shapes for gate, (shapes, _) in _SCANS.items()}, "escapes": decode.ESCAPES, "words": decode.WORDS}

@@ -77,7 +77,9 @@ def spoken_email(text: str, at: int) -> Iterator[Span]:
 
 # Numbers
 
-NUMBER = re.compile(r"(?a)(?<![\w])[+(]?(?:(?<=[+(])|(?<![\w.+(]))\d(?:[ .()/\-\u00a0\u2010-\u2013]{0,3}\d)++")
+NUMBER = re.compile(  # the first character is a set of its own: `re` then skips to it at C speed
+    r"(?a)[+(0-9](?:(?<=[+(])(?<!\w.)\d|(?<=\d)(?<![\w.+(]\d))(?:[ .()/\-\u00a0\u2010-\u2013]{0,3}\d)++"
+)
 _DATE = re.compile(
     r"(?:19|20)\d\d[-/.](?:0?[1-9]|1[0-2])[-/.](?:0?[1-9]|[12]\d|3[01])(?:[ T]\d{0,2})?(?!\d)|\d{1,2}[/.]\d{1,2}[/.](?:19|20)\d\d(?: \d{1,2})?$"
 )
@@ -103,6 +105,8 @@ _INTERNATIONAL = re.compile(
 )
 _ZERO_ZERO = re.compile(r"00[1-9]\d{0,2}(?:[ .()/-]{1,2}\d{1,5}){2,6}(?!\d)")
 _GROUPS = re.compile(r"\d+")
+_MARK = re.compile(r"[^0-9]")
+_APART = dict.fromkeys(map(ord, "+ .()/-\u00a0\u2010\u2011\u2012\u2013"))
 
 
 def _w(words: str) -> re.Pattern[str]:
@@ -140,21 +144,22 @@ _WORDED: tuple[tuple[int, re.Pattern[str], Check, str], ...] = (
     (13, _w(r"rrn|resident registration|주민등록번호|jumin"), checksum.kr_rrn, "kr-rrn"),
     (9, _w(r"routing|aba|rtn|bank routing"), lambda d: (3 * sum(map(int, d[::3])) + 7 * sum(map(int, d[1::3])) + sum(map(int, d[2::3]))) % 10 == 0 and d != "000000000", "us-routing"),
 )  # fmt: skip
-_LENGTHS = frozenset(n for n, *_ in _WORDED)
+_LENGTHS = {n: [row[1:] for row in _WORDED if row[0] == n] for n, *_ in _WORDED}
 # formats that nothing else has
-_FORMS: tuple[tuple[re.Pattern[str], Check, str], ...] = (
-    (re.compile(r"\d{3}([- ])\d{2}\1\d{4}(?![\d-])"), checksum.us_ssn, "us-ssn"),
-    (re.compile(r"\d{3}\.\d{3}\.\d{3}-\d{2}(?!\d)"), checksum.br_cpf, "br-cpf"),
-    (re.compile(r"\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}(?!\d)"), checksum.br_cnpj, "br-cnpj"),
-    (re.compile(r"\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}(?!\d)"), checksum.be_rrn, "be-rrn"),
-    (re.compile(r"756\.\d{4}\.\d{4}\.\d{2}(?!\d)"), checksum.ch_ahv, "ch-ahv"),
-    (re.compile(r"[2-9]\d{3}([ -])\d{4}\1\d{4}(?![ -]?\d)"), checksum.in_aadhaar, "in-aadhaar"),
-    (re.compile(r"[12] ?\d{2} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}(?!\d)"), checksum.fr_nir, "fr-nir"),
-    (re.compile(r"\d{6}-[1-8]\d{6}(?!\d)"), checksum.kr_rrn, "kr-rrn"),
-    (re.compile(r"(?:19|20)?\d{6}[-+]\d{4}(?![\d-])"), lambda d: checksum.se_pin(d[-10:]), "se-personnummer"),
-    (re.compile(r"[1-9]\d{5}(?:19|20)\d{10}(?!\d)"), checksum.cn_id, "cn-id"),
-    (re.compile(r"\d{3} \d{3} \d{4}(?![ ]?\d)"), checksum.uk_nhs, "uk-nhs"),
+_FORM: tuple[tuple[str, re.Pattern[str], Check, str], ...] = (
+    ("- ", re.compile(r"\d{3}([- ])\d{2}\1\d{4}(?![\d-])"), checksum.us_ssn, "us-ssn"),
+    (".", re.compile(r"\d{3}\.\d{3}\.\d{3}-\d{2}(?!\d)"), checksum.br_cpf, "br-cpf"),
+    (".", re.compile(r"\d{2}\.\d{3}\.\d{3}/\d{4}-\d{2}(?!\d)"), checksum.br_cnpj, "br-cnpj"),
+    (".", re.compile(r"\d{2}\.\d{2}\.\d{2}-\d{3}\.\d{2}(?!\d)"), checksum.be_rrn, "be-rrn"),
+    (".", re.compile(r"756\.\d{4}\.\d{4}\.\d{2}(?!\d)"), checksum.ch_ahv, "ch-ahv"),
+    ("- ", re.compile(r"[2-9]\d{3}([ -])\d{4}\1\d{4}(?![ -]?\d)"), checksum.in_aadhaar, "in-aadhaar"),
+    ("_ ", re.compile(r"[12] ?\d{2} ?(?:0[1-9]|1[0-2]|[2-9]\d) ?(?:\d{2}|2[AB]) ?\d{3} ?\d{3} ?\d{2}(?!\d)"), checksum.fr_nir, "fr-nir"),
+    ("-", re.compile(r"\d{6}-[1-8]\d{6}(?!\d)"), checksum.kr_rrn, "kr-rrn"),
+    ("-+", re.compile(r"(?:19|20)?\d{6}[-+]\d{4}(?![\d-])"), lambda d: checksum.se_pin(d[-10:]), "se-personnummer"),
+    ("_", re.compile(r"[1-9]\d{5}(?:19|20)\d{10}(?!\d)"), checksum.cn_id, "cn-id"),
+    (" ", re.compile(r"\d{3} \d{3} \d{4}(?![ ]?\d)"), checksum.uk_nhs, "uk-nhs"),
 )  # fmt: skip
+_FORMS = {mark: [row[1:] for row in _FORM if mark in row[0]] for mark in " .-+_"}  # by what first parts the digits; `_`: nothing
 
 
 def number(text: str, matched: re.Match[str]) -> Iterator[Span]:
@@ -171,43 +176,43 @@ def number(text: str, matched: re.Match[str]) -> Iterator[Span]:
         if not (letters[:1].isalpha() and not letters[1:].isalnum() and len(letters) == 2):
             return
     before = text[max(0, start - 60) : start]
+    digits = run.translate(_APART)
     found = False
-    for span in _numbers(text, start, end, run, before):
+    for span in _numbers(text, start, end, run, digits, before):
         found = True
         yield span
     if found:
         return
-    digits = "".join(_GROUPS.findall(run))
     n = len(digits)
-    if n in _LENGTHS and n <= 14:
-        line = before.rpartition("\n")[2].replace("_", " ")
-        for length, word, check, name in _WORDED:
-            if length == n and word.search(line) and check(digits):
-                yield start, end, f"pii/{name}"
-                return
-    if 7 <= n <= 15 and _phone(text, end, run, before):
+    line = before.rpartition("\n")[2].replace("_", " ")
+    for word, check, name in _LENGTHS.get(n, ()):
+        if check(digits) and word.search(line):  # digits are looked at sooner than words
+            yield start, end, f"pii/{name}"
+            return
+    if 7 <= n <= 15 and _phone(text, end, run, digits, before):
         yield start + (run[0] == "(" and ")" not in run), end, "pii/phone"
 
 
-def _numbers(text: str, start: int, end: int, run: str, before: str) -> Iterator[Span]:
+def _numbers(text: str, start: int, end: int, run: str, digits: str, before: str) -> Iterator[Span]:
     if "." in run:
         for ip in _IPV4.finditer(text, start, end):
             yield from _ipv4(text, ip)
         if _IPV4.fullmatch(run):
             return
-    n = sum(map(str.isdigit, run))
+    n = len(digits)
     if n >= 13:
         for matched in _CARD.finditer(text, start, end):
             if text[matched.start() - 1 : matched.start()] in {"-", "/", "."}:
                 continue
             for last in {matched.end(), min(matched.end(), matched.start() + 16 + 3 * len(matched[1] or ""))}:
-                digits = "".join(_GROUPS.findall(text[matched.start() : last]))
-                if 13 <= len(digits) <= 19 and checksum.card(digits):
+                pan = text[matched.start() : last].translate(_APART)
+                if 13 <= len(pan) <= 19 and checksum.card(pan):
                     yield matched.start(), last, "pii/card"
                     return
     if n >= 9:
         at = start
-        for form, check, name in _FORMS:
+        first = _MARK.search(run)
+        for form, check, name in _FORMS.get(first[0] if first else "_", ()):
             matched2 = form.match(text, at, end + 1)
             if matched2 and check("".join(c for c in matched2[0] if c.isalnum())):
                 if name == "us-ssn" and " " in matched2[0] and not _SSN.search(before):
@@ -256,20 +261,27 @@ def _private(parts: list[int]) -> bool:
 _UNIX = re.compile(r"1[0-9]{9}(?:\d{3}){0,3}$")
 
 
-def _phone(text: str, end: int, run: str, before: str) -> bool:
+_PHONE_HINTS = "phone tel mobile cell fax whatsapp sms call text ring dial handy móvil movil tél contact msisdn number reach ph".split()
+
+
+def _phone_word(before: str) -> bool:
+    lower = before.lower()
+    return any([hint in lower for hint in _PHONE_HINTS]) and _PHONE_WORD.search(before) is not None
+
+
+def _phone(text: str, end: int, run: str, digits: str, before: str) -> bool:
     previous = before[-1:]
-    if (previous in {"-", "/", "_", "#", "="} and not _PHONE_WORD.search(before)) or text[end : end + 1] in {"_", "%"}:
+    if (previous in {"-", "/", "_", "#", "="} and not _phone_word(before)) or text[end : end + 1] in {"_", "%"}:
         return False
     if run[0] == "+":
         if run.count(".") == 1 and run.replace(".", "")[1:].isdigit():
             return False  # a number with decimals
-        return bool(_INTERNATIONAL.fullmatch(run)) and len(set(run)) > 4 and sum(map(str.isdigit, run)) >= 8
+        return bool(_INTERNATIONAL.fullmatch(run)) and len(set(run)) > 4 and len(digits) >= 8
     if _NANP.fullmatch(run) or _NATIONAL.fullmatch(run):
-        return not _ID_WORD.search(before)
+        return not _ID_WORD.search(before[-40:])
     if _ZERO_ZERO.fullmatch(run):
-        return sum(map(str.isdigit, run)) >= 10
-    if _PHONE_WORD.search(before) and not _IPV4.fullmatch(run) and not _ID_WORD.search(before[-24:]):
-        digits = "".join(_GROUPS.findall(run))
+        return len(digits) >= 10
+    if _phone_word(before) and not _IPV4.fullmatch(run) and not _ID_WORD.search(before[-24:]):
         return len(digits) >= 7 and len(set(digits)) > 2 and "/" not in run
     return False
 

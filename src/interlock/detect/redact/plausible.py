@@ -62,6 +62,7 @@ DIGIT = re.compile(r"\d")
 CRAMPED = re.compile(r"(.)\1{5,}")  # typed, not drawn
 
 MIN_SIGNS = 6  # different characters: 32 random hex digits have about 14
+MAX_TYPED = 64  # characters; in a longer value a run is a piece of what it encodes
 MIN_TOKEN = 8
 MIN_BARE = 20  # characters of a value that only stands behind a word
 
@@ -93,7 +94,7 @@ def drawn(value: str) -> bool:
 
 
 def _mixed(value: str) -> bool:
-    return len(set(value)) >= MIN_SIGNS and not CRAMPED.search(value)
+    return len(set(value)) >= MIN_SIGNS and (len(value) > MAX_TYPED or not CRAMPED.search(value))
 
 
 def wordy(value: str) -> bool:
@@ -244,7 +245,13 @@ def _written(value: str) -> bool:
 
 
 def _password(value: str, *, quoted: bool) -> bool:
-    if not 4 <= len(value) <= 200 or not _written(value) or _FETCHED.match(value) or _FETCHED_IN.search(value) or _TIME.match(value):
+    if (
+        not 4 <= len(value) <= 200
+        or not _written(value)
+        or _FETCHED.match(value)
+        or _FETCHED_IN.search(value)
+        or _TIME.match(value)
+    ):
         return False
     if _NUMBER.match(value):
         return len(value) >= 4 and value.isdigit()

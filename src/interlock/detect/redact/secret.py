@@ -12,7 +12,18 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from interlock.detect.redact.plausible import DIGIT, MARK, Kind, bare, believed, classes, drawn, entropy, kind, placeholder
+from interlock.detect.redact.plausible import (
+    DIGIT,
+    MARK,
+    Kind,
+    bare,
+    believed,
+    classes,
+    drawn,
+    entropy,
+    kind,
+    placeholder,
+)
 from interlock.detect.redact.rule import Issued, beside, compiled, issued
 
 Span = tuple[int, int, str]  # [start, end), what
@@ -61,6 +72,15 @@ def edge(text: str, start: int) -> bool:
     return start > 2 and text[start - 3] == "%" and text[start - 2 : start].upper() in {"3D", "20", "22", "2C", "3A"}
 
 
+class Seen:
+    """Up to where one pass over a text has judged long values, and names."""
+
+    __slots__ = ("name", "until")
+
+    def __init__(self) -> None:
+        self.until = self.name = 0
+
+
 # Structures
 
 _SEP = r"(?:\\{1,4}[nrt]|[\s\"'+,>|\\])"
@@ -79,18 +99,21 @@ _TOKEN_USER = re.compile(r"(?P<v>[A-Za-z0-9_-]{20,256})@[A-Za-z0-9.-]{1,255}")
 _PLACE = re.compile(r"\.(?:invalid|test)$", re.IGNORECASE)
 
 
-def private_key(text: str, at: int) -> Iterator[Span]:
+def private_key(text: str, at: int, _end: int, seen: Seen) -> Iterator[Span]:
     """A key in PEM from its first line on: whole, truncated, on one line, escaped."""
     begin = _BEGIN.match(text, at)
     if not begin:
         return
     body = _BODY.match(text, begin.end())
-    if body and entropy(body[0][:2000]) >= 3 and not placeholder(body[0][:200].replace("...", "")):
+    if body and len(set(body[0][:400])) >= 16 and not placeholder(body[0][:200].replace("...", "")):
+        seen.until = body.end()
         yield at, body.end(), "secret/private-key"
 
 
-def private_key_end(text: str, at: int) -> Iterator[Span]:
+def private_key_end(text: str, at: int, _end: int, seen: Seen) -> Iterator[Span]:
     """A key in PEM of which only the end is there."""
+    if at < seen.until:
+        return
     end = _END.match(text, at)
     if not end:
         return
@@ -146,7 +169,7 @@ _ASSIGN = re.compile(
     r"|(?P<word>(?:[ \t]{1,4}(?:for|of|to|on|in)(?:[ ][\w.'-]{1,20}){1,4}?)?[ \t]{1,4}(?:is|was|are|to|ist|es|est|:=)[ \t]{0,2}:?[ \t]{1,4}(?:now[ \t]+)?)"
     r"|(?P<gap>[ \t]{1,4})"
     r")"
-    r"(?P<type>(?:Final|str|string|String|&str|text|Optional\[str\]|str \| None|SecretStr)[ \t]{0,4}=[ \t]{0,4})?"
+    r"(?:(?:Final|str|string|String|&str|text|Optional\[str\]|str \| None|SecretStr)[ \t]{0,4}=[ \t]{0,4})?"
 )
 _QUOTED = re.compile(r"[rbufRBUF]{0,2}(?P<q>\\{0,3}[\"'`])(?P<v>(?:(?!(?P=q))[^\n]){1,4000})(?P=q)")
 _QUOTED_FAST = re.compile(
@@ -161,24 +184,16 @@ _SCHEME = re.compile(r"(?:bearer|token|apikey|api-key|key|ssws)[ \t]{1,4}", re.I
 _HEAD = 64  # characters of a name in front of its trigger
 
 
-class Seen:
-    """Up to where one pass over a text has judged long values."""
-
-    __slots__ = ("until",)
-
-    def __init__(self) -> None:
-        self.until = 0
-
-
 def keyed(text: str, start: int, end: int, seen: Seen) -> Iterator[Span]:
     """A value beside a name that has the trigger `text[start:end]` in it."""
-    if start < seen.until:
+    if start < seen.until or start < seen.name:
         return
     matched = _ASSIGN.match(text, end)
     if not matched:
         return
+    seen.name = matched.end("rest")
     front = _head(text, start)
-    name = text[start - front : end] + matched["rest"].rstrip(".")
+    name = text[start - front : seen.name].rstrip(".")
     of = kind(name)
     if of:
         yield from _valued(text, matched, start - front, of, seen)
@@ -198,7 +213,8 @@ def _head(text: str, start: int) -> int:
 def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: Seen) -> Iterator[Span]:
     what = _WHAT[of]
     at = matched.end()
-    if matched["tag"]:
+    how = matched.lastgroup
+    if how == "tag":
         if text[name_start - 1 : name_start] not in {"<", ":"}:
             return
         value = _TAG.match(text, at)
@@ -208,9 +224,9 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
     scheme = _SCHEME.match(text, at) if of == "token" else None
     if scheme:
         at = scheme.end()
-    if matched["call"] and text[name_start : name_start + 8].lower().startswith(_ASKS):
+    if how == "call" and text[name_start : name_start + 8].lower().startswith(_ASKS):
         return
-    if matched["gap"]:
+    if how == "gap":
         flag = text[name_start - 1 : name_start] == "-" or text[name_start : name_start + 1] == "-"
         if (
             flag
@@ -240,12 +256,12 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         inner = _SCHEME.match(value_text) if of in {"token", "secret"} else None
         if inner:
             first, value_text = first + inner.end(), value_text[inner.end() :]
-        if matched["pair"] and not DIGIT.search(value_text):
+        if how == "pair" and not DIGIT.search(value_text):
             return
         if believed(of, value_text.strip(), quoted=True):
             yield first, last, what
         return
-    if matched["pair"] or matched["call"]:
+    if how == "pair" or how == "call":
         return
     token = _BARE.match(text, at)
     if not token:
@@ -256,7 +272,7 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
     follows = text[at + len(value_text) : at + len(value_text) + 1]
     if follows in {"(", "["} or not value_text:
         return
-    spaced = matched["word"] is not None
+    spaced = how == "word"
     if spaced and of != "code" and not (DIGIT.search(value_text) or _odd(value_text)):
         return
     if believed(of, value_text, quoted=_environment(text, name_start, matched)):
