@@ -31,6 +31,7 @@ TOOLS = [
         },
     },
 ]
+KEPT = 16  # conversations that grow
 WORDS = "Please look at the figures of the last quarter and tell me what has changed since the spring. "
 
 
@@ -80,7 +81,7 @@ wrk.headers["authorization"] = "Bearer {key}"
 function setup(thread) thread:set("id", math.random(1, 1e9)) end
 function request()
   count = count + 1
-  local slot = {"count % 64" if grows else "count"}
+  local slot = {f"count % {KEPT}" if grows else "count"}
   local text = kept[slot]
   if text == nil then text = string.gsub(head, "#SEED#", seed .. "-" .. slot) else text = text .. more end
   if {"true" if grows else "false"} then kept[slot] = text end

@@ -42,7 +42,7 @@ from interlock.policy.policy import AgentPolicy, Policy
 from interlock.policy.readback import Readback, Verdict
 from interlock.policy.rules import cedar_args
 from interlock.provenance.bind import Binding, bind
-from interlock.provenance.ledger import Ledger
+from interlock.provenance.ledger import Ledger, nouns_of
 
 REFUSED: Final = (
     "This call was not made: it is not permitted in this run. Do not repeat it or work around it; "
@@ -140,6 +140,7 @@ class Monitor:
             raise MonitorError("`patience` must be a number of seconds above 0")
         self._policy = policy
         self._rules = Rules(policy.rules_text, policy.effects)
+        self._nouns = nouns_of(policy.tools.values())
         self._ports = ports
         self._mint = Mint(key)
         self._patience = patience
@@ -198,10 +199,20 @@ class Monitor:
         self._ports.audit.append("run", run.id, {"agent": agent, "principal": principal, "policy": self._policy.digest})
         return run
 
-    def fold(self, events: Iterable[Event], *, agent: str, principal: str, run_id: str, me: Iterable[str] = ()) -> Run:
+    def fold(
+        self,
+        events: Iterable[Event],
+        *,
+        agent: str,
+        principal: str,
+        run_id: str,
+        me: Iterable[str] = (),
+        fresh: bool = False,
+    ) -> Run:
         """The run that this history leads to; `Run.readings` is what the model is to read of each event.
 
-        A history that extends a known one costs what is new. The same one again is the same run.
+        A history that extends a known one costs what is new. The same one again is the same run. `fresh`: the caller
+        has just drawn `run_id`, so that no other process can know anything of it.
 
         Raises:
             RunError: the policy has no such agent, or a call of the history is another run's.
@@ -231,12 +242,13 @@ class Monitor:
                     run.id,
                     {"agent": agent, "principal": principal, "policy": self._policy.digest, "folded": True},
                 )
-            memory.catch_up()
-            self._recall(run, {event.digest for event in history})
+            if not fresh:
+                memory.catch_up()
+                self._recall(run, {event.digest for event in history})
             for event in history[done:]:
                 run.taken.add(event.digest)
                 run.readings.append(self._event(run, event))
-            memory.catch_up()
+            memory.save()
         self._runs.put(chain[-1], run)
         return run
 
@@ -1007,7 +1019,8 @@ class Monitor:
         if agent not in self._policy.agents:
             raise RunError(f"the manifest has no agent `{agent}`; list it under `agents`")
         show = self._policy.agents[agent].show
-        ledger = Ledger(tools=self._policy.tools, me=(*self._policy.me, *me), show=show)
+        mine = (*self._policy.me, *me)
+        ledger = Ledger(tools=self._policy.tools, me=mine, show=show, nouns=self._nouns)
         return Run(id=run_id, agent=agent, principal=principal, ledger=ledger, memory=memory)
 
     def _agent(self, run: Run) -> AgentPolicy:

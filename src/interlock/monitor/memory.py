@@ -66,6 +66,13 @@ class Memory:
         else:
             self.assumed = ""
 
+    def save(self) -> None:
+        """Add what other processes have not been told yet."""
+        try:
+            self._save()
+        except Exception as error:  # noqa: BLE001 - a port: taint is assumed
+            self.assumed = f"{type(error).__name__}: {error}"
+
     def permit(self, proposed: Call, exact: Call, decision: int, key: str) -> None:
         """`exact`, which was proposed as `proposed`, was permitted in this decision.
 

@@ -91,7 +91,9 @@ class Ledger:
         me: Iterable[str] = (),
         show: Show = Show.INLINE,
         marker: str = "external",
+        nouns: dict[str, str] | None = None,
     ) -> None:
+        """A run's ledger; `nouns` is what `nouns_of` makes of `tools`, if that is known already."""
         self.tools = tools
         self.me = tuple(me)
         self.show_default = show
@@ -103,7 +105,7 @@ class Ledger:
         self.external = False  # the model was shown something external
         self.readers: Readers = EVERYONE  # of everything confidential that was read
         self.sources: set[str] = set()  # tools whose external content the model was shown
-        self.nouns = _nouns(tools.values())
+        self.nouns = nouns_of(tools.values()) if nouns is None else nouns
         self._ids = NamedIds(self.nouns)
         self.things: dict[tuple[str, str], Thing] = {}
         self._bearers: dict[tuple[str, str], set[int]] = {}  # kind and name → the objects that bear it
@@ -569,7 +571,7 @@ def flatten(arguments: Mapping[str, object]) -> list[tuple[str, Scalar]]:
     return found
 
 
-def _nouns(specs: Iterable[ToolSpec]) -> dict[str, str]:
+def nouns_of(specs: Iterable[ToolSpec]) -> dict[str, str]:
     """Word → kind of object, singular and plural, for every kind that a tool returns, writes or takes an id of."""
     known: set[str] = set()
     for spec in specs:
