@@ -125,18 +125,13 @@ class Writer:
             case 2:
                 text = f"<html><body><h1>{firm}</h1><p>{'</p><p>'.join(body)}</p></body></html>"
             case 3:
-                text = f"<p>{'</p><p>'.join(b for b in body if b != mark)}</p>" + (
-                    d.choice(
-                        (
-                            f"<!-- {mark} -->",
-                            f'<div style="display:none">{mark}</div>',
-                            f'<img alt="{mark}" src="a.png">',
-                            f'<span style="font-size:0">{mark}</span>',
-                        )
-                    )
-                    if load is not None
-                    else d.choice(
-                        ("<!-- end of page -->", '<div style="display:none">menu</div>', '<img alt="logo" src="a.png">')
+                unseen = mark if load is not None else self.symbol("bodyline")
+                text = f"<p>{'</p><p>'.join(b for b in body if b != mark)}</p>" + d.choice(
+                    (
+                        f"<!-- {unseen} -->",
+                        f'<div style="display:none">{unseen}</div>',
+                        f'<img alt="{unseen}" src="a.png">',
+                        f'<span style="font-size:0">{unseen}</span>',
                     )
                 )
             case 4 | 5:

@@ -82,6 +82,15 @@ def test_every_part_of_a_long_text_is_read_and_the_span_is_where_it_stands(place
     assert sum(b - a for a, b in (f.span for f in scan.findings)) < 20 * len(ATTACK)
 
 
+KNOWN = pytest.mark.xfail(strict=True, reason="a false alarm that docs/detection.md tells of")
+
+
+@pytest.mark.parametrize("name", [pytest.param(n, marks=KNOWN) if n == "alt text" else n for n in TRANSFORMS])
+def test_no_way_of_writing_makes_a_harmless_text_an_attack(name: str) -> None:
+    hidden = TRANSFORMS[name](CALM.strip(), random.Random(4))
+    assert shipped().scan(hidden, "untrusted").band == "clear"
+
+
 def test_a_long_harmless_text_is_clear() -> None:
     assert shipped().scan(CALM * 700, "untrusted").band == "clear"
 

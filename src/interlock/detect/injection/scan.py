@@ -33,6 +33,10 @@ Band: TypeAlias = Literal["clear", "suspicious", "injection"]
 
 MAX_FINDINGS = 32
 MAX_TEXT = 4_000_000  # characters: more is refused unread, and so suspicious
+_WORDS_PER_LINE = 5  # fewer on average: the lines are read as one, too
+_WORD = 3  # letters
+_NO_SPACES = "\u0e00"  # scripts from here on have words of one letter
+_READABLE = 0.25  # of a window's tokens
 _JOIN = 16  # tokens between two runs that are one finding
 _AROUND = 700  # characters before and after a quotation that say whether it is one
 
@@ -151,16 +155,17 @@ class Injection:
         seen = seen or normalise(text)
         if seen.raw != text:
             raise InjectionError("`seen` is not the normal form of this text")
-        read = [self._read(seen.text, "text", seen, hidden=False)]
-        read += [self._read(view.text, view.kind, view, hidden=view.hidden) for view in seen.views]
-        return _judged(text, self._weights[channel], read)
+        return _judged(text, self._weights[channel], self._views(seen))
 
     def evidence(self, text: str) -> list[Window]:
         """Every window of every view: what calibration learns from."""
-        seen = normalise(text)
+        return [window for r in self._views(normalise(text)) for window in r.windows]
+
+    def _views(self, seen: Normalised) -> list[_Read]:
         read = [self._read(seen.text, "text", seen, hidden=False)]
-        read += [self._read(view.text, view.kind, view, hidden=view.hidden) for view in seen.views]
-        return [window for r in read for window in r.windows]
+        if seen.text.count("\n") * _WORDS_PER_LINE > len(read[0].tokens.codes):  # a sentence may be broken into lines
+            read.append(self._read(seen.text.replace("\n", " "), "lines", seen, hidden=False))
+        return read + [self._read(view.text, view.kind, view, hidden=view.hidden) for view in seen.views]
 
     def _read(self, text: str, kind: str, view: View | Normalised, *, hidden: bool) -> _Read:
         seen = tokens(text)
@@ -172,7 +177,7 @@ class Injection:
             tokens=seen,
             hits=found,
             reading=reading,
-            windows=tuple(_windows(seen, found, reading, hidden=hidden, decoded=decoded)),
+            windows=tuple(_windows(text, seen, found, reading, hidden=hidden, decoded=decoded)),
             view=view,
         )
 
@@ -183,7 +188,7 @@ def failed() -> Scan:
 
 
 def _windows(
-    seen: Tokens, found: Sequence[Hit], reading: Reading | None, *, hidden: bool, decoded: bool
+    text: str, seen: Tokens, found: Sequence[Hit], reading: Reading | None, *, hidden: bool, decoded: bool
 ) -> Iterator[Window]:
     size = len(seen.codes)
     count = max(1, -(-(size - WINDOW) // STRIDE) + 1) if size else 0
@@ -196,11 +201,18 @@ def _windows(
             row[place] = max(row[place], hit.signature.weight)
     nothing = (0.0,) * len(CLASSES)
     looks = reading.windows.tolist() if reading else [0.0] * count
+    words = [
+        (b - a >= _WORD and text[a].isalpha()) or text[a] >= _NO_SPACES
+        for a, b in zip(seen.starts, seen.ends, strict=True)
+    ]
     for n in range(count):
+        first, last = n * STRIDE, min(size, n * STRIDE + WINDOW)
+        # What holds no words is not read by a model as it stands, and the network knows nothing of it.
+        noise = sum(words[first:last]) < _READABLE * (last - first)
         yield Window(
-            first=n * STRIDE,
-            last=min(size, n * STRIDE + WINDOW),
-            look=looks[n],
+            first=first,
+            last=last,
+            look=min(looks[n], 0.0) if noise else looks[n],
             weights=tuple(weights[n]) if n in weights else nothing,
             hidden=hidden,
             decoded=decoded,
@@ -208,11 +220,12 @@ def _windows(
 
 
 def _judged(raw: str, weights: Weights, read: Sequence[_Read]) -> Scan:
-    count = sum(len(r.windows) for r in read)
-    if not count:
+    if not any(r.windows for r in read):
         return Scan(score=0.0, band="clear", findings=(), reasons=(), scanned_chars=len(raw))
-    off = weights.per_doubling * math.log2(count)
-    scored = sorted(((weights.of(w) - off, n, w) for n, r in enumerate(read) for w in r.windows), key=lambda s: -s[0])
+    off = [weights.per_doubling * math.log2(max(1, len(r.windows))) for r in read]  # each view is read by itself
+    scored = sorted(
+        ((weights.of(w) - off[n], n, w) for n, r in enumerate(read) for w in r.windows), key=lambda s: -s[0]
+    )
     best = scored[0][0]
     floor = _logit(weights.suspicious)
     spans: list[tuple[int, int, str, float]] = []

@@ -18,6 +18,7 @@ from importlib.resources import files
 from itertools import pairwise
 from struct import pack
 from typing import Final, TypeAlias
+from unicodedata import combining, normalize
 from zlib import crc32
 
 CODES: Final = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789"
@@ -36,7 +37,7 @@ SHORTEST_STEM, LONGEST_STEM = 4, 14  # letters of a prefix in the lexicon
 SHORTEST_SCRAMBLED = 5  # letters: in shorter words there is nothing to put in disorder
 
 MAX_WORD: Final = 24  # letters that are looked at: longer ones are cut into pieces of this length
-_TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]{1,3}\b)?|\d+|\n|[^\w\s]{1,4}|_")
+_TOKEN = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]{1,3}\b)?|\d+|\n|[^\w\s]{1,4}")  # an underscore is a space
 _ENDS = ".!?;\u3002\uff01\uff1f\u061f\u0964"
 _SPACELESS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff]")
 
@@ -71,9 +72,16 @@ class Lexicon:
                 return found
         if word[-2:] in {"'s", "’s"}:
             return self.code(word[:-2])
-        if len(word) >= SHORTEST_SCRAMBLED and (found := self.scrambled.get(_scramble(word))):
-            return found
         return OTHER
+
+    def restored(self, word: str) -> str:
+        """The word of the lexicon that `word` imitates: marks on its letters, or the letters in disorder."""
+        if self.code(word) != OTHER:
+            return word
+        bare = word if word.isascii() else "".join(c for c in normalize("NFD", word) if not combining(c))
+        if bare in self.exact:
+            return bare
+        return self.scrambled.get(_scramble(bare), word) if len(bare) >= SHORTEST_SCRAMBLED else word
 
 
 def _scramble(word: str) -> str:
@@ -95,7 +103,7 @@ def lexicon() -> Lexicon:
                 exact.setdefault(word[:-1], code)
             else:
                 exact.setdefault(word, code)
-    scrambled = {_scramble(w): c for w, c in exact.items() if len(w) >= SHORTEST_SCRAMBLED and w.isascii()}
+    scrambled = {_scramble(w): w for w in exact if len(w) >= SHORTEST_SCRAMBLED and w.isascii()}
     known = sorted(
         (w for w in exact if _SPACELESS.match(w) or (len(w) >= SHORTEST_SCRAMBLED and w.isascii() and w.isalpha())),
         key=len,
@@ -145,7 +153,7 @@ def _known(word: str) -> Known:
 
 
 def _row(piece: str) -> tuple[str, int, tuple[int, ...]]:
-    low = piece.lower()
+    low = lexicon().restored(piece.lower()) if piece[0].isalpha() else piece
     code, shape = _code(low)
     if shape == 1:
         shape = 2 if piece.isupper() and len(piece) > 1 else 3 if piece[0].isupper() else 1
