@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from itertools import pairwise
 
 from interlock.detect.encoded import Budget, decoded
 from interlock.detect.finding import Finding, Severity
@@ -317,7 +318,15 @@ class _Reading:
         made = Rewriting(text)
         for found in _SPACED.finditer(text):
             places = [at for at in range(found.start(), found.end()) if text[at].isalnum()]
-            words = split("".join(text[at] for at in places).lower())
+            gaps = {b - a for a, b in pairwise(places)}
+            wide = max(gaps) if len(gaps) > 1 else 0  # wider between words than between letters
+            runs = [[places[0]]]
+            for before, place in pairwise(places):
+                if place - before == wide:
+                    runs.append([])
+                runs[-1].append(place)
+            letters = ["".join(text[at] for at in run).lower() for run in runs]
+            words = letters if wide else split(letters[0])
             made.put("\n", found.start(), found.start())
             at = 0
             for word in words:
