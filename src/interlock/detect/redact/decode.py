@@ -31,6 +31,7 @@ _PAIR = "(?:[2-7][0-9a-fA-F]|0[9aAdD])"
 _BASE64 = re.compile(
     rf"(?<![A-Za-z0-9+/=_-])(?:{_GROUP}){{5,{MAX_WORD // 4}}}+[A-Za-z0-9+/_-]{{0,3}}={{0,2}}(?![A-Za-z0-9+/_-])"
 )
+_BLANK = dict.fromkeys(map(ord, "\r\n\t"))
 _HEX = re.compile(rf"(?<![A-Za-z0-9])(?:{_PAIR}){{12,{MAX_WORD // 2}}}+(?![A-Za-z0-9])")
 WORDS = (f"(?:^|[^A-Za-z0-9+/=_-])(?:{_GROUP}){{5}}", f"(?:^|[^A-Za-z0-9]){_PAIR}{{12}}")
 
@@ -140,4 +141,4 @@ def _text(octets: bytes) -> str:
         decoded = octets.decode()
     except UnicodeDecodeError:
         return ""
-    return decoded if all(char.isprintable() or char in "\r\n\t" for char in decoded) else ""
+    return decoded if decoded.translate(_BLANK).isprintable() else ""

@@ -7,6 +7,7 @@ import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache, partial
+from itertools import pairwise
 
 from interlock.detect.redact import decode, personal, secret
 from interlock.detect.redact.rule import beside
@@ -287,8 +288,11 @@ def disjoint(found: list[Span]) -> list[Span]:
     """One span for each place: secrets before personal data, and what overlaps within a family becomes one."""
     if len(found) < 2:
         return found
+    found = sorted(set(found))
+    if all([a[1] <= b[0] for a, b in pairwise(found)]):
+        return found
     kept: list[Span] = []
-    for span in sorted(set(found), key=lambda span: (span[0], -span[1], _rank(span[2]), span[2])):
+    for span in sorted(found, key=lambda span: (span[0], -span[1], _rank(span[2]), span[2])):
         if not kept or span[0] >= kept[-1][1]:
             kept.append(span)
             continue

@@ -144,7 +144,16 @@ _WORDED: tuple[tuple[int, re.Pattern[str], Check, str], ...] = (
     (13, _w(r"rrn|resident registration|주민등록번호|jumin"), checksum.kr_rrn, "kr-rrn"),
     (9, _w(r"routing|aba|rtn|bank routing"), lambda d: (3 * sum(map(int, d[::3])) + 7 * sum(map(int, d[1::3])) + sum(map(int, d[2::3]))) % 10 == 0 and d != "000000000", "us-routing"),
 )  # fmt: skip
-_LENGTHS = {n: [row[1:] for row in _WORDED if row[0] == n] for n, *_ in _WORDED}
+_PART = re.compile(r"(?:^|\|)(\w*)")
+
+
+def _hints(word: re.Pattern[str]) -> tuple[str, ...]:
+    """Texts of which one stands wherever `word` does: what its alternatives begin with."""
+    inner = word.pattern.removeprefix("(?<![a-z])(?:")
+    return tuple(dict.fromkeys(_PART.findall(inner[: inner.index(")(?:[ _-]?(?:number|")])))
+
+
+_LENGTHS = {n: [(_hints(row[1]), *row[1:]) for row in _WORDED if row[0] == n] for n, *_ in _WORDED}
 # formats that nothing else has
 _FORM: tuple[tuple[str, re.Pattern[str], Check, str], ...] = (
     ("- ", re.compile(r"\d{3}([- ])\d{2}\1\d{4}(?![\d-])"), checksum.us_ssn, "us-ssn"),
@@ -159,7 +168,9 @@ _FORM: tuple[tuple[str, re.Pattern[str], Check, str], ...] = (
     ("_", re.compile(r"[1-9]\d{5}(?:19|20)\d{10}(?!\d)"), checksum.cn_id, "cn-id"),
     (" ", re.compile(r"\d{3} \d{3} \d{4}(?![ ]?\d)"), checksum.uk_nhs, "uk-nhs"),
 )  # fmt: skip
-_FORMS = {mark: [row[1:] for row in _FORM if mark in row[0]] for mark in " .-+_"}  # by what first parts the digits; `_`: nothing
+_FORMS = {
+    mark: [row[1:] for row in _FORM if mark in row[0]] for mark in " .-+_"
+}  # by what first parts the digits; `_`: nothing
 
 
 def number(text: str, matched: re.Match[str]) -> Iterator[Span]:
@@ -185,8 +196,9 @@ def number(text: str, matched: re.Match[str]) -> Iterator[Span]:
         return
     n = len(digits)
     line = before.rpartition("\n")[2].replace("_", " ")
-    for word, check, name in _LENGTHS.get(n, ()):
-        if check(digits) and word.search(line):  # digits are looked at sooner than words
+    lower = line.lower()
+    for hints, word, check, name in _LENGTHS.get(n, ()):
+        if any([hint in lower for hint in hints]) and check(digits) and word.search(lower):
             yield start, end, f"pii/{name}"
             return
     if 7 <= n <= 15 and _phone(text, end, run, digits, before):
@@ -234,12 +246,12 @@ def _ipv4(text: str, matched: re.Match[str]) -> Iterator[Span]:
         text[end : end + 1] == "." and text[end + 1 : end + 2].isdigit()
     ):
         return
-    near = text[max(0, start - 24) : start]
+    near = text[max(0, start - 12) : start]
     if near[-1:].isalnum() or (near[-1:] in {".", "-", "_"} and near[-2:-1].isalnum()) or _VERSION_LOW.search(near):
         return
     if parts[3] == 0 or parts[0] == 0 or parts[0] >= 224 or (parts[:3] == [1, 0, 0] and parts[3] == 0):
         return
-    if max(parts) <= 31 and not _private(parts) and not _NETWORK.search(near):
+    if max(parts) <= 31 and not _private(parts) and not _NETWORK.search(text[max(0, start - 24) : start]):
         return
     yield start, end, "pii/ip-private" if _private(parts) else "pii/ip"
 

@@ -17,10 +17,8 @@ from typing import Literal, TypeAlias
 Kind: TypeAlias = Literal["password", "secret", "token", "key", "session", "code", ""]
 
 # A text in a text is found at C speed, an alternation is not: each of these lists is gone through for every value.
-_HOLDERS = tuple(
-    "example sample dummy placeholder replace redacted fake masked xxxx *** ... … ••• 0123456789 abcdefgh deadbeef lorem "
-    "secret:// ${ $( {{ %( %s insert- insert_".split()
-) + ("your-", "your_", "your ")
+_HOLDERS = "example sample dummy placeholder replace redacted fake masked xxxx 0123456789 abcdefgh deadbeef lorem".split()
+_MARKED_HOLDERS = [*"*** ... … ••• secret:// ${ $( {{ %( %s insert- insert_ your- your_".split(), "your "]
 _HOLDER = re.compile(r"change[-_ ]?(?:me|this|it)|not[-_]?(?:a[-_]?)?(?:real|secret|so)|<[a-z _-]+>")
 _WHOLE = re.compile(r"<.*>$|%\w+%$|\[[^\]]*\]|\{.*\}$|\$[A-Za-z_]\w*$")
 MARK = re.compile(r"\[[a-z][a-z0-9-]{1,30}(?::[A-Za-z0-9_.:-]{1,80})?\]")  # what we put in the place of a value
@@ -41,6 +39,7 @@ _WORDS = sorted(
     reverse=True,  # the longest first: the repetition below never goes back
 )
 _WEAK = re.compile(rf"(?:[-_./:= ,!?]|(?:{'|'.join(_WORDS)})(?![a-z])|\d{{1,4}}(?![A-Za-z0-9]))++", re.IGNORECASE)
+_NO_WORDS = re.compile(r"\d[A-Za-z]|[^A-Za-z0-9_./:= ,!?-]")  # nothing `_WEAK` matches has it, and it is found sooner
 # What fetches a value from somewhere: how it begins, what is in it. The second is one set of first characters to `re`.
 _CODE = re.compile(
     r"\$|@\w|!\w|&\w|\*\w|~/|#|/\w|\./|\.\./|https?:|file:|arn:|vault:|op:|env:|ssm:|secretsmanager:|projects/|ref\+|"
@@ -58,6 +57,7 @@ _WORDY = re.compile(r"[A-Za-z]++(?:[-_.:/+ ][A-Za-z]++)*+[-_]?\d{0,3}[!?.]?$")  
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d(?:[T ].*)?$|^\d{1,2}:\d\d")
 _NUMBER = re.compile(r"^[-+]?\d+(?:[.,]\d+)*(?:ms|s|m|h|d|kb|mb|gb|%)?$", re.IGNORECASE)
+_ODD = re.compile(r"[^\w.,-]")
 DIGIT = re.compile(r"\d")
 CRAMPED = re.compile(r"(.)\1{5,}")  # typed, not drawn
 
@@ -85,7 +85,13 @@ def placeholder(value: str) -> bool:
     for holder in _HOLDERS:
         if holder in lower:
             return True
-    return bool(_WHOLE.match(value) or _HOLDER.search(lower))
+    if not value.isalnum():
+        for holder in _MARKED_HOLDERS:
+            if holder in lower:
+                return True
+        if _WHOLE.match(value):
+            return True
+    return _HOLDER.search(lower) is not None
 
 
 def drawn(value: str) -> bool:
@@ -241,7 +247,12 @@ def _fetched(value: str) -> bool:
 
 def _written(value: str) -> bool:
     """No mark of ours, no placeholder, not made of everyday words."""
-    return bool(value) and not MARK.match(value) and not placeholder(value) and not _WEAK.fullmatch(value)
+    return (
+        bool(value)
+        and not MARK.match(value)
+        and not placeholder(value)
+        and (_NO_WORDS.search(value) is not None or not _WEAK.fullmatch(value))
+    )
 
 
 def _password(value: str, *, quoted: bool) -> bool:
@@ -258,8 +269,7 @@ def _password(value: str, *, quoted: bool) -> bool:
     if " " in value:  # a passphrase of at least four words; not a sentence
         words = value.split(" ")
         return quoted and 4 <= len(words) <= 8 and value == value.lower() and all(w.isalnum() for w in words)
-    odd = any(not c.isalnum() and c not in "_-.," for c in value)
-    if DIGIT.search(value) or odd:
+    if DIGIT.search(value) or _ODD.search(value):
         return True
     if "-" in value or "_" in value or "." in value:
         return value.count("-") >= 2

@@ -494,6 +494,7 @@ def short_flag(text: str, start: int, end: int) -> Iterator[Span]:
 
 # Beside the name of a service
 
+SHORT = 4  # letters of a service's name that words begin with, too
 _SERVICE_GAP = re.compile(
     r"(?P<gap>[\w. \t/()-]{0,30}?)(?P<mark>[\"'`\]]{0,3}[ \t]{0,4}(?:=>|:=|->|[=:|,]|\bis\b|[ \t])[ \t]{0,4}[\"'`]{0,2})"
     r"(?P<v>[A-Za-z0-9][A-Za-z0-9_+/=.:~-]{13,300}+)(?=[\s\"'`;,)\]}<&]|\.(?:\s|$)|\\|$)"
@@ -507,6 +508,8 @@ def service(text: str, start: int, end: int) -> Iterator[Span]:
     shape = beside().get(text[start:end].lower())
     if shape is None or (start and text[start - 1].isalnum() and text[start - 1].islower() and text[start].islower()):
         return
+    if end - start <= SHORT and text[end : end + 1].islower() and text[end - 1].islower():
+        return  # the beginning of a word: `example`
     at = end
     for _ in range(2):
         matched = _SERVICE_GAP.match(text, at)
