@@ -62,7 +62,7 @@ def attacked(world: World) -> list[str]:
 def test_the_demo_holds_all_its_expectations(played: tuple[Path, subprocess.CompletedProcess[str]]) -> None:
     _, done = played
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.count("✓") == 16
+    assert done.stdout.count("✓") == 18
     assert "✗" not in done.stdout
 
 
@@ -90,6 +90,21 @@ def test_the_approved_account_gets_what_is_due_and_nobody_gets_anything_else(
     world = World(played[0] / "act-4")
     assert world.payouts == [(1043, ACCOUNT, 129.0), (1043, ACCOUNT, 6.9)]
     assert world.status(1043) == "refunded"
+
+
+def test_a_run_in_circles_is_halted_and_no_secret_is_on_record(
+    played: tuple[Path, subprocess.CompletedProcess[str]],
+) -> None:
+    folder, _ = played
+    audit = SqliteAudit(folder / ".interlock" / "audit.sqlite")
+    try:
+        records = [r for r in audit.records() if r.run == "act-5"]
+        told = json.dumps([dict(r.body) for r in audit.records()])
+    finally:
+        audit.close()
+    assert 2 <= sum(r.kind == "outcome" for r in records) <= 10
+    for value in ("Summer-2025", ATTACKER, ACCOUNT, CUSTOMER):
+        assert value not in told
 
 
 def test_the_audit_holds_and_names_the_refusals_with_where_the_values_stand(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from interlock.testing import Conversation, ObedientModel, Reply, Step, Use
+from interlock.testing import Conversation, ObedientModel, Reply, ScriptedModel, Step, Use
 
 SYSTEM = (
     "You are the agent at the support desk of a lamp shop and work for Emma. Do what she asks with the tools that you "
@@ -85,3 +85,8 @@ def refund() -> ObedientModel:
 
 def _paid(amount: float) -> Use:
     return Use("pay_refund", {"order_id": 1043, "iban": ACCOUNT, "amount": amount, "reference": "Order 1043"})
+
+
+def round_and_round() -> ScriptedModel:
+    """Does nothing but look into the inbox, for as long as anybody lets it."""
+    return ScriptedModel([Use("read_inbox", {}) for _ in range(1000)])

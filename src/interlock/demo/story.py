@@ -1,4 +1,4 @@
-"""The five acts. Each makes its own shop, lets the agent work in it, and judges what is on the disk afterwards."""
+"""The six acts. Each makes its own shop, lets the agent work in it, and judges what is on the disk afterwards."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from interlock.kernel.decision import Permitted
 from interlock.kernel.errors import PermitError
 from interlock.library import Interlock, Run
 from interlock.monitor.approvals import CODE, TerminalApprovals
+from interlock.monitor.errors import RunHalted
 from interlock.monitor.mediate import REFUSED
 from interlock.monitor.ports import ApprovalPort
 from interlock.monitor.question import Answer, Question
@@ -169,10 +170,36 @@ class Story:
             )
         self._bound(run)
 
-    def chain(self) -> int:
-        """Act 5: the audit holds, and a copy of it that was tampered with does not. The number of a refusal."""
+    def circles(self) -> None:
+        """Act 5: a model that makes the same call for ever is stopped, and whoever drives it hears why."""
         stage = self.stage
-        stage.act(5, "The record")
+        stage.act(5, "A model that goes in circles")
+        world = World.make(self.folder / "act-5", [ORDINARY])
+        stage.say("This model (a script, also where a real one plays the other acts) reads the inbox, again and again.")
+        lock = Interlock(self.manifest, tools(world), audit=self.audit)
+        run = lock.run(agent="desk", principal="emma", run_id="act-5", system=script.SYSTEM, user=script.REFUND)
+        made: list[str] = []
+
+        def saw(tool: str, arguments: Mapping[str, object], read: str) -> None:
+            made.append(tool)
+            stage.call(f"{tool} {told(arguments)}".strip(), made=read != REFUSED)
+
+        halted = ""
+        try:
+            Scripted(script.round_and_round()).work(script.SYSTEM, script.REFUND, run, saw)
+        except RunHalted as error:
+            halted = str(error)
+        stage.line()
+        stage.say("The loop around the model then gets this error, in the place of another answer for the model:")
+        stage.quote(halted or "none")
+        stage.check(f"the run was halted after {len(made)} calls", holds=bool(halted) and 2 <= len(made) <= 10)  # noqa: PLR2004 - a few
+        again = lock.run(agent="desk", principal="emma", run_id="act-5b", user=script.REFUND)
+        stage.check("another conversation goes on", holds=again.call("read_inbox", {}).performed)
+
+    def chain(self) -> int:
+        """Act 6: the audit holds, and a copy of it that was tampered with does not. The number of a refusal."""
+        stage = self.stage
+        stage.act(6, "The record")
         verdict = self.audit.verify()
         holds = isinstance(verdict, Verified)
         stage.check(f"the audit of all this holds: {_told(verdict)}", holds=holds)
@@ -416,7 +443,7 @@ def shipped() -> str:
 
 
 def play(stage: Stage, folder: Path, *, real: Agent | None = None, human: ApprovalPort | None = None) -> int:
-    """All five acts, in `folder`, which is empty. The number of a record that tells of a refusal."""
+    """All six acts, in `folder`, which is empty. The number of a record that tells of a refusal."""
     records = folder / ".interlock"
     records.mkdir()
     (folder / "interlock.yaml").write_text(shipped(), "utf-8")
@@ -427,6 +454,7 @@ def play(stage: Stage, folder: Path, *, real: Agent | None = None, human: Approv
         story.without()
         story.guarded()
         story.approval()
+        story.circles()
         return story.chain()
     finally:
         audit.close()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from interlock.detect.finding import Finding
 from interlock.kernel.call import Call, Json, thaw
@@ -59,6 +59,9 @@ def decision(call: Call, answer: Decision, examined: Examined | None, redact: Re
     redacted = redact(words)
     if not isinstance(redacted, dict):
         raise MonitorError("the redactor must return an object for an object")
+    for bound in cast("list[Any]", redacted.get("bound", [])):
+        named = bound["value"]
+        bound["value"] = next(iter(named.values()), None) if isinstance(named, dict) else named
     return body | redacted
 
 
@@ -69,7 +72,7 @@ def _values(examined: Examined) -> dict[str, Json]:
         "bound": [
             {
                 "path": b.path,
-                "value": b.value,
+                "value": {b.path.rpartition(".")[2]: b.value},  # under its name, which tells a redactor what it is
                 "role": b.role.value,
                 "kind": b.kind,
                 "vouched": b.vouched,
