@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 from interlock.detect.injection.scan import Injection
-from training.calibrate import Judged, fitted, toml
+from training.calibrate import Judged, fitted, told, toml
 from training.export import export
 from training.network import Piece, train
 from training.rows import COPYLEFT, Coded, Row, Sampler, coded, load
@@ -71,6 +71,7 @@ def main() -> int:
         judged += [(row, detector.evidence(row.text)) for row in _few(unseen)]
         print(f"half judged, {time.process_time() - begun:.0f} s of processor time", flush=True)
     weights = fitted(judged, network=True)
+    print("\n".join(told(judged, weights)), flush=True)
     params = train(_drawn(theirs + ours), epochs=options.epochs, seed=SEED)
     model = export(params, weights)
     (options.out / "model.onnx").write_bytes(model)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,22 @@ def _channel(judged: Sequence[Judged], name: str, *, network: bool) -> dict[str,
         "suspicious": _above(score[benign], heavy[benign], 0.01),
         "injection": _above(score[benign], heavy[benign], 0.001),
     }
+
+
+def told(judged: Sequence[Judged], weights: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """For each channel, the share of unseen attacks and harmless texts from `suspicious` on, and by source."""
+    for name, w in weights.items():
+        line = np.array([w["bias"], w["look"], *w["classes"], w["hidden"], w["decoded"], -w["per_doubling"]])
+        flags: dict[tuple[int, str], list[bool]] = {}
+        for row, windows in judged:
+            if channel(row) == name:
+                score = 1.0 / (1.0 + math.exp(-float((features(windows) @ line).max())))
+                flags.setdefault((row.label, row.source), []).append(score >= w["suspicious"])
+        for label, word in ((1, "attacks found"), (0, "harmless flagged")):
+            every = [flag for key, found in flags.items() if key[0] == label for flag in found]
+            some = sorted((source, found) for (side, source), found in flags.items() if side == label)
+            parts = ", ".join(f"{source} {100 * sum(found) / len(found):.0f}" for source, found in some)
+            yield f"{name}, unseen sources, {word}: {100 * sum(every) / max(1, len(every)):.1f} % ({parts})"
 
 
 def _above(scores: Any, heavy: Any, share: float) -> float:

@@ -22,8 +22,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, get_args
 
 from interlock.detect.finding import Finding, Severity
 from interlock.detect.injection.signatures import CLASSES, Hit, hits
-from interlock.detect.injection.tokens import END, LINE, STRIDE, WINDOW, Tokens, tokens
+from interlock.detect.injection.tokens import END, LINE, PLAIN, STRIDE, WINDOW, Tokens, tokens
 from interlock.detect.normalise import Normalised, View, normalise
+from interlock.detect.offsets import Rewriting
 
 if TYPE_CHECKING:
     from interlock.detect.injection.classifier import Classifier, Reading
@@ -34,6 +35,11 @@ Band: TypeAlias = Literal["clear", "suspicious", "injection"]
 MAX_FINDINGS = 32
 MAX_TEXT = 4_000_000  # characters: more is refused unread, and so suspicious
 _WORDS_PER_LINE = 5  # fewer on average: the lines are read as one, too
+_TELLING, _STRANGE, _MORE = 0.15, 0.12, 1.5  # shares of known words: enough, too few, how many times more
+_LEET = re.compile(r"(?=[\w@$!|+]{0,31}[0134578@$!|+])(?=[\w@$!|+]{0,31}[A-Za-z])[\w@$!|+]{2,32}")
+_LETTERS: Final = str.maketrans("0134578@$!|+", "oieastbasiit")
+_AZ: Final = "abcdefghijklmnopqrstuvwxyz"
+_ROT13: Final = str.maketrans(_AZ + _AZ.upper(), _AZ[13:] + _AZ[:13] + (_AZ[13:] + _AZ[:13]).upper())
 _WORD = 3  # letters
 _NO_SPACES = "\u0e00"  # scripts from here on have words of one letter
 _READABLE = 0.25  # of a window's tokens
@@ -165,7 +171,8 @@ class Injection:
         read = [self._read(seen.text, "text", seen, hidden=False)]
         if seen.text.count("\n") * _WORDS_PER_LINE > len(read[0].tokens.codes):  # a sentence may be broken into lines
             read.append(self._read(seen.text.replace("\n", " "), "lines", seen, hidden=False))
-        return read + [self._read(view.text, view.kind, view, hidden=view.hidden) for view in seen.views]
+        turned = _turned(seen, read[0].tokens)
+        return read + [self._read(view.text, view.kind, view, hidden=view.hidden) for view in (*seen.views, *turned)]
 
     def _read(self, text: str, kind: str, view: View | Normalised, *, hidden: bool) -> _Read:
         seen = tokens(text)
@@ -180,6 +187,30 @@ class Injection:
             windows=tuple(_windows(text, seen, found, reading, hidden=hidden, decoded=decoded)),
             view=view,
         )
+
+
+def _turned(seen: Normalised, plain: Tokens) -> Iterator[View]:
+    """The text in rot13, backwards, or with letters for digits, where that holds far more words of the lexicon."""
+    text, there, known = seen.text, {view.kind for view in seen.views}, _known(plain)
+    if "leet" not in there:
+        made = _LEET.sub(lambda m: m[0].translate(_LETTERS), text)
+        if made != text and _known(tokens(made)) > max(_TELLING, _MORE * known):
+            yield View(text=made, kind="leet", offsets=seen.offsets)
+    if known > _STRANGE:
+        return
+    backwards = Rewriting(text)
+    backwards.put(text[::-1], 0, len(text), step=-1)
+    for view in (
+        View(text=text.translate(_ROT13), kind="rot13", offsets=seen.offsets),
+        View(text=text[::-1], kind="reversed", offsets=backwards.done(seen.offsets)[1]),
+    ):
+        if view.kind not in there and _known(tokens(view.text)) > max(_TELLING, _MORE * known):
+            yield view
+
+
+def _known(seen: Tokens) -> float:
+    """The share of tokens that have a concept."""
+    return 1.0 - sum(map(seen.codes.count, PLAIN)) / max(1, len(seen.codes))
 
 
 def failed() -> Scan:

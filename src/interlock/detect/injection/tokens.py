@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from importlib.resources import files
@@ -84,6 +84,18 @@ class Lexicon:
         return self.scrambled.get(_scramble(bare), word) if len(bare) >= SHORTEST_SCRAMBLED else word
 
 
+def _tree(words: Iterable[str]) -> str:
+    """A pattern for any of `words`, the longest first, that looks at each letter once."""
+    after: dict[str, list[str]] = {}
+    for word in words:
+        after.setdefault(word[0], []).append(word[1:])
+    parts = []
+    for letter, rests in sorted(after.items()):
+        longer = _tree([rest for rest in rests if rest])
+        parts.append(re.escape(letter) + (f"(?:{longer}){'?' if '' in rests else ''}" if longer else ""))
+    return "|".join(parts)
+
+
 def _scramble(word: str) -> str:
     return word[0] + "".join(sorted(word[1:-1])) + word[-1]
 
@@ -104,12 +116,8 @@ def lexicon() -> Lexicon:
             else:
                 exact.setdefault(word, code)
     scrambled = {_scramble(w): w for w in exact if len(w) >= SHORTEST_SCRAMBLED and w.isascii()}
-    known = sorted(
-        (w for w in exact if _SPACELESS.match(w) or (len(w) >= SHORTEST_SCRAMBLED and w.isascii() and w.isalpha())),
-        key=len,
-        reverse=True,
-    )
-    return Lexicon(tuple(told), exact, prefixes, scrambled, re.compile("|".join(map(re.escape, known))))
+    known = [w for w in exact if _SPACELESS.match(w) or (len(w) >= SHORTEST_SCRAMBLED and w.isascii() and w.isalpha())]
+    return Lexicon(tuple(told), exact, prefixes, scrambled, re.compile(_tree(known)))
 
 
 def _pieces(word: str) -> list[tuple[int, int]]:
