@@ -327,12 +327,49 @@ KINDS: dict[str, Callable[[Rng], str]] = {
         f"2026-{rng.randint(1, 12):02}-{rng.randint(1, 28):02}T{rng.randint(0, 23):02}:{rng.randint(0, 59):02}:{rng.randint(0, 59):02}.{_digits(rng, 3)}Z"
     ),
     "v": lambda rng: f"{rng.randint(0, 20)}.{rng.randint(0, 30)}.{rng.randint(0, 9)}",
+    "aws_id": lambda rng: grown(rng, "AKIA{b32:16}"),
+    "b64word": lambda rng: base64.b64encode(password(rng).encode()).decode(),
+    "docker_auth": lambda rng: base64.b64encode(
+        f'{{"auths":{{"r.example.com":{{"auth":"{base64.b64encode(f"ci:{password(rng)}".encode()).decode()}"}}}}}}'.encode()
+    ).decode(),
+    "basic_raw": lambda rng: base64.b64encode(f"{rng.choice(WORDS)}:{password(rng)}".encode()).decode(),
+    "b64env": lambda rng: base64.b64encode(f"API_KEY={grown(rng, '{b62:32}')}".encode()).decode(),
+    "hexpw": lambda rng: f"password={password(rng)}".encode().hex(),
+    "mnemonic": lambda rng: " ".join(rng.choice(WORDS) for _ in range(12)),
+    "pem_indent": lambda rng: _pem(rng, "lines").replace("\n", "\n  "),
+    "pem_tail": lambda rng: _pem(rng, "lines").partition("\n")[2],
+    "telegram": lambda rng: grown(rng, "{dig:10}:AA{url:33}"),
+    "phone_de": lambda rng: rng.choice([f"030 {_digits(rng, 8)}", f"0171-{_digits(rng, 7)}", f"089/{_digits(rng, 6)}", f"+49 (0)30 {_digits(rng, 6)}"]),
+    "phone_fr": lambda rng: rng.choice(["01 {} {} {} {}", "+33 1 {} {} {} {}", "06.{}.{}.{}.{}"]).format(*(_digits(rng, 2) for _ in range(4))),
+    "phone_es": lambda rng: rng.choice([f"6{_digits(rng, 8)}", f"+34 6{_digits(rng, 2)} {_digits(rng, 3)} {_digits(rng, 3)}"]),
+    "phone_it": lambda rng: rng.choice([f"+39 06 {_digits(rng, 8)}", f"333 {_digits(rng, 7)}"]),
+    "phone_in": lambda rng: rng.choice([f"+91-9{_digits(rng, 9)}", f"9{_digits(rng, 4)} {_digits(rng, 5)}"]),
+    "phone_uk": lambda rng: rng.choice([f"020 7{_digits(rng, 3)} {_digits(rng, 4)}", f"07{_digits(rng, 9)}", f"+44 7{_digits(rng, 3)} {_digits(rng, 6)}"]),
+    "phone_jp": lambda rng: rng.choice([f"03-{_digits(rng, 4)}-{_digits(rng, 4)}", f"090-{_digits(rng, 4)}-{_digits(rng, 4)}"]),
+    "phone_br": lambda rng: rng.choice([f"(11) 9{_digits(rng, 4)}-{_digits(rng, 4)}", f"+55 11 9{_digits(rng, 4)}-{_digits(rng, 4)}"]),
+    "ssn": lambda rng: _grouped(_until(rng, lambda: f"{rng.randint(1, 899):03}{_digits(rng, 6)}", checksum.us_ssn), "-", 3, 2, 4),
+    "ssn9": lambda rng: _until(rng, lambda: f"{rng.randint(100, 899)}{_digits(rng, 6)}", checksum.us_ssn),
+    "passport": lambda rng: rng.choice([f"C{_digits(rng, 8)}", _digits(rng, 9), grown(rng, "{up:1}").replace("0", "X") + _digits(rng, 7)]),
+    "licence": lambda rng: rng.choice("ABDF") + _digits(rng, 7),
+    "d4": lambda rng: _digits(rng, 4),
+    "d12": lambda rng: _digits(rng, 12),
+    "d15": lambda rng: _digits(rng, 15),
+    "hex7": lambda rng: grown(rng, "{hex:7}"),
+    "hex8": lambda rng: grown(rng, "{hex:8}"),
+    "hex24": lambda rng: grown(rng, "{hex:24}"),
+    "b62_8": lambda rng: grown(rng, "{b62:8}"),
+    "b62_20": lambda rng: grown(rng, "{b62:20}"),
+    "b62_27": lambda rng: grown(rng, "{b62:27}"),
+    "b62_35": lambda rng: grown(rng, "{b62:35}"),
+    "b62_44": lambda rng: grown(rng, "{b62:44}"),
+    "b64_60": lambda rng: grown(rng, "{b64:60}"),
+    "b64_64": lambda rng: grown(rng, "{b64:64}"),
 }
 FILLER = frozenset(
-    "word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 b62_40 b64_43 b64_22 d6".split()
+    "word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 b62_40 b64_43 b64_22 d6 d4 d12 d15 hex7 hex8 hex24 b62_8 b62_20 b62_27 b62_35 b62_44 b64_60 b64_64".split()
 )  # gold only if asked for: `{!hex40}`
 SECRETS = frozenset(
-    "issued b62_32 b64_40 hex32 hex40 hex64 opaque password urlpassword jwt pem pem_cut pem_one pem_escaped basic b64pw sig b64key hook d6 pgp uuid".split()
+    "issued b62_32 b64_40 hex32 hex40 hex64 opaque password urlpassword jwt pem pem_cut pem_one pem_escaped basic b64pw sig b64key hook d6 pgp uuid aws_id b64word docker_auth basic_raw b64env hexpw mnemonic pem_indent pem_tail telegram d4 b62_20 b62_24 b62_27 b62_40 b62_60 b64_43 b64_64".split()
 )
 
 

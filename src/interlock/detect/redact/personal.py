@@ -147,13 +147,15 @@ _WORDED: tuple[tuple[int, re.Pattern[str], Check, str], ...] = (
 _PART = re.compile(r"(?:^|\|)(\w*)")
 
 
-def _hints(word: re.Pattern[str]) -> tuple[str, ...]:
-    """Texts of which one stands wherever `word` does: what its alternatives begin with."""
-    inner = word.pattern.removeprefix("(?<![a-z])(?:")
-    return tuple(dict.fromkeys(_PART.findall(inner[: inner.index(")(?:[ _-]?(?:number|")])))
+def _hints(words: list[re.Pattern[str]]) -> re.Pattern[str]:
+    """What one of the alternatives of one of `words` begins with: one look, where each of them takes its time."""
+    inner = [word.pattern.removeprefix("(?<![a-z])(?:") for word in words]
+    parts = {part for text in inner for part in _PART.findall(text[: text.index(")(?:[ _-]?(?:number|")])}
+    return re.compile("|".join(sorted(parts)))
 
 
-_LENGTHS = {n: [(_hints(row[1]), *row[1:]) for row in _WORDED if row[0] == n] for n, *_ in _WORDED}
+_LENGTHS = {n: [row[1:] for row in _WORDED if row[0] == n] for n, *_ in _WORDED}
+_HINTS = {n: _hints([word for word, _, _ in rows]) for n, rows in _LENGTHS.items()}
 # formats that nothing else has
 _FORM: tuple[tuple[str, re.Pattern[str], Check, str], ...] = (
     ("- ", re.compile(r"\d{3}([- ])\d{2}\1\d{4}(?![\d-])"), checksum.us_ssn, "us-ssn"),
@@ -196,11 +198,11 @@ def number(text: str, matched: re.Match[str]) -> Iterator[Span]:
         return
     n = len(digits)
     line = before.rpartition("\n")[2].replace("_", " ")
-    lower = line.lower()
-    for hints, word, check, name in _LENGTHS.get(n, ()):
-        if any([hint in lower for hint in hints]) and check(digits) and word.search(lower):
-            yield start, end, f"pii/{name}"
-            return
+    if n in _LENGTHS and _HINTS[n].search(lower := line.lower()):
+        for word, check, name in _LENGTHS[n]:
+            if check(digits) and word.search(lower):
+                yield start, end, f"pii/{name}"
+                return
     if 7 <= n <= 15 and _phone(text, end, run, digits, before):
         yield start + (run[0] == "(" and ")" not in run), end, "pii/phone"
 
@@ -290,18 +292,28 @@ def _phone(text: str, end: int, run: str, digits: str, before: str) -> bool:
             return False  # a number with decimals
         return bool(_INTERNATIONAL.fullmatch(run)) and len(set(run)) > 4 and len(digits) >= 8
     if _NANP.fullmatch(run) or _NATIONAL.fullmatch(run):
-        return not _ID_WORD.search(before[-40:])
+        return not _identified(before)
     if _ZERO_ZERO.fullmatch(run):
         return len(digits) >= 10
-    if _phone_word(before) and not _IPV4.fullmatch(run) and not _ID_WORD.search(before[-24:]):
+    if _phone_word(before) and not _IPV4.fullmatch(run) and not _identified(before):
         return len(digits) >= 7 and len(set(digits)) > 2 and "/" not in run
     return False
 
 
-_ID_WORD = re.compile(
-    r"(?:order|invoice|ticket|case|ref(?:erence)?|tracking|serial|part|sku|isbn|issn|doi|model|id|version|batch|lot|account|transaction|confirmation|receipt|parcel|shipment|po|pr|issue|job|build|commit)(?:[ _-]?(?:number|no|nr|num|id|code))?[\"'.:#= ]{0,5}$",
-    re.IGNORECASE,
+_ID_WORDS = tuple(
+    "order invoice ticket case ref reference tracking serial part sku isbn issn doi model id version batch lot account transaction "
+    "confirmation receipt parcel shipment po pr issue job build commit".split()
 )
+_ID_ENDS = tuple("number no nr num code".split())
+
+
+def _identified(before: str) -> bool:
+    """Whether the word in front says that a number is the name of a thing: `order no. `."""
+    tail = before[-40:].rstrip("\"'.:#= ").lower()
+    if tail.endswith(_ID_WORDS):
+        return True
+    return any([tail.endswith(end) and tail.removesuffix(end).rstrip(" _-").endswith(_ID_WORDS) for end in _ID_ENDS])
+
 
 # Identities with letters: found by their triggers
 

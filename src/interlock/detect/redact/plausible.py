@@ -17,7 +17,9 @@ from typing import Literal, TypeAlias
 Kind: TypeAlias = Literal["password", "secret", "token", "key", "session", "code", ""]
 
 # A text in a text is found at C speed, an alternation is not: each of these lists is gone through for every value.
-_HOLDERS = "example sample dummy placeholder replace redacted fake masked xxxx 0123456789 abcdefgh deadbeef lorem".split()
+_HOLDERS = (
+    "example sample dummy placeholder replace redacted fake masked xxxx 0123456789 abcdefgh deadbeef lorem".split()
+)
 _MARKED_HOLDERS = [*"*** ... … ••• secret:// ${ $( {{ %( %s insert- insert_ your- your_".split(), "your "]
 _HOLDER = re.compile(r"change[-_ ]?(?:me|this|it)|not[-_]?(?:a[-_]?)?(?:real|secret|so)|<[a-z _-]+>")
 _WHOLE = re.compile(r"<.*>$|%\w+%$|\[[^\]]*\]|\{.*\}$|\$[A-Za-z_]\w*$")
