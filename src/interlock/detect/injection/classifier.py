@@ -10,11 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from typing import Any, Final
-
-import numpy as np
-import numpy.typing as npt
-import onnxruntime  # type: ignore[import-untyped, unused-ignore] # has no types
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from interlock.detect.injection.tokens import COLUMNS, STRIDE, WINDOW, Tokens
 
@@ -23,8 +19,12 @@ GRAMS: Final = 4  # pair, triple, pair over a gap, triple of concepts
 SMOOTH: Final = 6  # tokens
 CHUNK, MARGIN = 4096, 32  # tokens that the graph gets at once, and what it sees of its neighbours: memory stays bounded
 
-Floats = npt.NDArray[np.float32]
-Ints = npt.NDArray[np.int32]
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats: TypeAlias = npt.NDArray[np.float32]
+    Ints: TypeAlias = npt.NDArray[np.int32]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,8 @@ class Reading:
 
 def inputs(tokens: Tokens) -> tuple[Ints, Ints]:
     """Rows of the table and of the grams, for each token."""
+    import numpy as np  # noqa: PLC0415 - importing it changes the environment: only who scans pays that
+
     rows = np.frombuffer(tokens.rows, dtype="<i4").reshape(-1, COLUMNS)
     words = np.frombuffer(tokens.words, dtype="<u4").astype(np.uint64)
     codes = np.frombuffer(tokens.codes.encode("ascii"), dtype=np.uint8).astype(np.uint64)
@@ -59,6 +61,8 @@ def inputs(tokens: Tokens) -> tuple[Ints, Ints]:
 
 def smoothed(looks: Floats) -> Floats:
     """Each token's mean with `SMOOTH` neighbours on each side."""
+    import numpy as np  # noqa: PLC0415 - importing it changes the environment: only who scans pays that
+
     total = np.concatenate([[0.0], np.cumsum(looks, dtype=np.float64)])
     places = np.arange(len(looks))
     first, last = np.maximum(places - SMOOTH, 0), np.minimum(places + SMOOTH + 1, len(looks))
@@ -68,6 +72,8 @@ def smoothed(looks: Floats) -> Floats:
 
 def pooled(looks: Floats, pulls: Floats) -> Floats:
     """What each window says: its tokens, weighted by the exponential of their pull."""
+    import numpy as np  # noqa: PLC0415 - importing it changes the environment: only who scans pays that
+
     size = len(looks)
     if not size:
         return np.zeros(0, dtype=np.float32)
@@ -84,6 +90,8 @@ class Classifier:
     """A model that was read; it may be shared by threads."""
 
     def __init__(self, model: bytes) -> None:
+        import onnxruntime  # type: ignore[import-untyped, unused-ignore] # noqa: PLC0415 - as numpy; has no types
+
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = options.inter_op_num_threads = 1
         options.log_severity_level = 3
@@ -92,6 +100,8 @@ class Classifier:
 
     def read(self, tokens: Tokens) -> Reading:
         """What the network says of `tokens`."""
+        import numpy as np  # noqa: PLC0415 - as above
+
         size = len(tokens.codes)
         if not size:
             return Reading(np.zeros(0, dtype=np.float32), np.zeros(0, dtype=np.float32))
