@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from interlock.gateway.errors import GatewayError
+from interlock.policy.errors import PolicyError
 from interlock.testing import ModelServer, ScriptedModel
 from tests.gateway.world import KEY, PROVIDER_KEY, World, world
 
@@ -222,7 +223,7 @@ def test_where_claims_are_optional_the_key_speaks(tmp_path: Path, monkeypatch: p
     ids=str,
 )
 def test_what_could_not_verify_does_not_start(users: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(GatewayError), gateway(tmp_path, monkeypatch, users):
+    with pytest.raises((GatewayError, PolicyError)), gateway(tmp_path, monkeypatch, users):
         pass
 
 

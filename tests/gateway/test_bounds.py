@@ -274,7 +274,7 @@ def test_streams_end_after_the_gateway_was_told_to_stop() -> None:
     go = threading.Event()
 
     def behave(c: socket.socket) -> None:
-        c.sendall(STREAM_HEAD + chunk({"role": "assistant", "content": "Hello"}))
+        c.sendall(STREAM_HEAD + chunk({"role": "assistant", "content": "Hello there. " * 50}))
         go.wait(10)
         c.sendall(chunk({"content": " world"}) + chunk({}, "stop") + event(b"[DONE]") + b"0\r\n\r\n")
 
@@ -290,6 +290,6 @@ def test_streams_end_after_the_gateway_was_told_to_stop() -> None:
                 post(w.url)
             go.set()
             after = read_all(connection)
-        assert b" world" in after
+        assert b"world" in after
         assert after.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         assert len(provider.requests) == 1

@@ -98,7 +98,7 @@ def a_key(folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
 
 
 def audit(folder: Path) -> SqliteAudit:
-    return SqliteAudit(folder / ".interlock" / "audit.sqlite", read_only=True)
+    return SqliteAudit(folder / ".interlock" / "audit.sqlite", read_only=True, stream="gateway-1")
 
 
 def test_from_nothing_to_a_judged_call(
@@ -142,6 +142,26 @@ def test_workers_share_a_port_and_a_dead_one_is_replaced(
         assert {gateway.ask(key).status_code for _ in range(20)} == {200}
         assert gateway.stop() == 0
         assert isinstance(audit(tmp_path).verify(), Verified)
+
+
+def test_workers_do_not_outlive_their_parent(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    a_key(tmp_path, monkeypatch, capsys)
+    with ModelServer(ScriptedModel([])) as model, serve(tmp_path, model.openai_url, "--workers", "2") as gateway:
+        processes(gateway, 2)
+        gateway.popen.kill()
+        gateway.popen.wait()
+        end = time.monotonic() + 15
+        while time.monotonic() < end:
+            try:
+                httpx2.get(f"{gateway.url}/healthz", timeout=1)
+            except httpx2.ConnectError:
+                return
+            except httpx2.HTTPError:
+                pass
+            time.sleep(0.2)
+        pytest.fail("somebody still listens")
 
 
 def processes(gateway: Process, wanted: int) -> set[int]:
@@ -197,7 +217,7 @@ def test_after_sigterm_streams_end_and_the_audit_is_whole(
     go = threading.Event()
 
     def behave(c: Any) -> None:
-        c.sendall(STREAM_HEAD + chunk({"role": "assistant", "content": "Hello"}))
+        c.sendall(STREAM_HEAD + chunk({"role": "assistant", "content": "Hello there. " * 50}))
         go.wait(10)
         c.sendall(chunk({"content": " world"}) + chunk({}, "stop") + event(b"[DONE]") + b"0\r\n\r\n")
 
@@ -257,7 +277,7 @@ def test_every_setting_is_documented() -> None:
         (lambda m: m["gateway"]["upstreams"]["openai"].update(url="http://models.example.com/v1"), "not https"),
         (lambda m: m["gateway"]["upstreams"]["openai"].update(key="sk-literal"), "gateway.upstreams.openai.key"),
         (lambda m: m["gateway"].update(models={"gpt-*": "nobody"}), "nobody"),
-        (lambda m: m["gateway"].update(upstream={}), "gateway.upstream"),
+        (lambda m: m["gateway"].update(upstream={}), "unknown key `upstream`"),
         (lambda m: m["gateway"]["upstreams"]["openai"].update(key="secret://NOWHERE"), "secret://NOWHERE"),
     ],
 )
@@ -276,4 +296,5 @@ def test_a_gateway_that_is_not_safe_does_not_start(change: Any, told: str, tmp_p
     )
     assert done.returncode == 1
     assert told in done.stderr
+    assert "sk-literal" not in done.stderr
     assert "Traceback" not in done.stderr

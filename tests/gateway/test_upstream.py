@@ -175,6 +175,14 @@ def test_nonsense_in_a_stream_ends_it_with_an_error(raw: bytes) -> None:
         assert "drop_tables" not in answer.text
 
 
+def test_redirects_are_not_followed() -> None:
+    with rough(plain("200 OK", b"{}")) as elsewhere:
+        away = plain("307 Temporary Redirect", b"", b"location: " + elsewhere.url.encode())
+        with rough(away) as provider, world(provider.url) as w:
+            assert post(w.url, BODY).status_code == 502
+            assert elsewhere.requests == []  # least of all with our key
+
+
 def test_an_answer_that_is_too_large() -> None:
     with rough(plain("200 OK", b"x" * 200_000)) as provider, world(provider.url, settings={"max_answer": 100_000}) as w:
         answer = post(w.url, BODY)

@@ -181,7 +181,7 @@ def _gateway(
     service = Service(
         settings=settings,
         monitor=monitor,
-        client=Client(settings, reveal),
+        client=Client(settings, reveal, section.betas),
         routes=Routes(section, providers),
         marks=Marks(kept.runs),
         metrics=Metrics(),
@@ -225,6 +225,7 @@ def _gateway(
             }
         }
 
+    spans = tracer()
     return Gateway(
         service=service,
         doorkeeper=Doorkeeper(
@@ -236,8 +237,8 @@ def _gateway(
         approvals=Approvals(
             ApprovalsApi(Desk(kept.approvals, redact=redact)), kept.approvers, seconds=settings.body_timeout
         ),
-        tracer=tracer(),
-        on_close=(*([hook.close] if hook else []), kept.shut, opened.close),
+        tracer=spans,
+        on_close=(*([hook.close] if hook else []), spans.close, kept.shut, opened.close),
     )
 
 

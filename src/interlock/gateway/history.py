@@ -28,7 +28,7 @@ from interlock.wire.events import Asked, Opaque, Result, Words
 from interlock.wire.events import Event as Wired
 from interlock.wire.strict import loads
 
-REMEMBERED = 100_000  # marks in memory; the store has the others
+REMEMBERED = 20_000  # marks in memory; the store has the others
 MOST = 64  # runs of one mark in memory
 FOREIGN = "answer of somebody else"  # the source of words that this gateway did not let out
 MAX_RUN = 128  # characters of a name that the client gives to a conversation

@@ -54,6 +54,7 @@ from interlock.wire.view import RequestView
 
 BROKEN = "this gateway could not mediate the answer"
 CHARACTERS = 4  # of a request, for one token: an estimate until the provider has counted
+LARGE = 256 * 1024  # bytes of a body that takes long enough to read for others to notice
 MAX_HEARD = 2_000_000  # characters of an answer's texts that are remembered by their digest
 
 T = TypeVar("T")
@@ -216,10 +217,12 @@ class Exchange:
         """
         service, request = self._service, self._request
         began = time.perf_counter()
-        view = self._read()
+        large = len(request.body) > LARGE  # others go on meanwhile
+        view = await asyncio.to_thread(self._read) if large else self._read()
         upstream = service.routes.to(view.model, request.dialect)
         self.upstream, self.model = upstream.name, view.model
-        sent = await self._do(lambda: self._prepare(view))
+        prepare = partial(self._prepare, view)
+        sent = await (asyncio.to_thread(prepare) if large else self._do(prepare))
         service.metrics.prepare.observe(time.perf_counter() - began)
         key = await self._reserve(view, upstream)
         try:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
+import os
 import signal
 import socket
 import sys
@@ -109,7 +110,20 @@ def work(settings: Settings, listening: socket.socket, number: int) -> None:
     except InterlockError as error:
         log.error("worker %d cannot start: %s", number, error)  # noqa: TRY400 - a message for operators, not a trace
         sys.exit(UNFIT)
+    _follow_parent()
     Server(gateway, settings).run([listening])
+
+
+def _follow_parent() -> None:
+    """End as after SIGTERM when the parent is gone: nobody would start a dead worker anew, or stop this one."""
+    parent = multiprocessing.parent_process()
+
+    def wait() -> None:
+        if parent is not None:
+            parent.join()
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, name="interlock-parent", daemon=True).start()
 
 
 UNFIT = 3  # exit status of a worker that another try would not help

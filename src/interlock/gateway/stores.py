@@ -1,7 +1,8 @@
 """Where a gateway's state is: one engine for all of it, chosen by `INTERLOCK_STORE`.
 
 SQLite serves the workers of one machine, PostgreSQL those of many. Each worker writes a chain of the audit of its own
-(`stream`), so that none waits for another. Nothing falls back to memory: state that cannot be had stops the start.
+(`stream`), so that none waits for another, and other commands may write to theirs. Nothing falls back to memory: state
+that cannot be had stops the start.
 """
 
 from __future__ import annotations
@@ -89,7 +90,7 @@ def _sqlite(folder: Path, worker: int, seal: Seal) -> Stores:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     # What is used up must stay used up when the power fails; what was folded is folded again.
     lasting, quick = SqliteDatabase(folder / FILE, durable=True), SqliteDatabase(folder / FILE, durable=False)
-    audit = GroupedAudit(SqliteAudit(folder / "audit.sqlite", stream=f"worker-{worker}" if worker else ""))
+    audit = GroupedAudit(SqliteAudit(folder / "audit.sqlite", stream=f"gateway-{worker or 1}"))
     keys = SqliteKeys(lasting)
     return Stores(
         audit=audit,

@@ -8,8 +8,9 @@ back. Without the extra, or without `OTEL_EXPORTER_OTLP_ENDPOINT`, nothing is re
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interlock.gateway.errors import GatewayError
@@ -42,8 +43,8 @@ class Span:
 class Tracer:
     """Makes spans, if there is somebody to send them to."""
 
-    def __init__(self, tracer: Any = None) -> None:  # noqa: ANN401 - see above
-        self._tracer = tracer
+    def __init__(self, tracer: Any = None, close: Callable[[], object] = lambda: None) -> None:  # noqa: ANN401 - see above
+        self._tracer, self.close = tracer, close
 
     @contextmanager
     def request(self, request: Request) -> Iterator[Span]:
@@ -65,11 +66,21 @@ class Tracer:
 
 
 def tracer() -> Tracer:
-    """The tracer that the environment asks for; one that records nothing where it asks for none."""
+    """The tracer that the environment asks for; one that records nothing where it asks for none.
+
+    Raises:
+        GatewayError: what it asks for is not installed.
+    """
     if not os.environ.get("OTEL_EXPORTER_OTLP_ENDPOINT"):
         return Tracer()
     try:
-        from opentelemetry import trace  # noqa: PLC0415 - the extra
-    except ImportError:
-        raise GatewayError("`OTEL_EXPORTER_OTLP_ENDPOINT` is set; install `interlock[otel]`") from None
-    return Tracer(trace.get_tracer("interlock.gateway"))
+        exporter = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        sdk, export = import_module("opentelemetry.sdk.trace"), import_module("opentelemetry.sdk.trace.export")
+    except ModuleNotFoundError:
+        raise GatewayError(
+            "`OTEL_EXPORTER_OTLP_ENDPOINT` is set, and nothing here exports spans",
+            hint="`pip install interlock[otel] opentelemetry-exporter-otlp-proto-http`",
+        ) from None
+    provider = sdk.TracerProvider()
+    provider.add_span_processor(export.BatchSpanProcessor(exporter.OTLPSpanExporter()))
+    return Tracer(provider.get_tracer("interlock.gateway"), provider.shutdown)

@@ -35,6 +35,7 @@ ANSWERED = frozenset(
     {"openai-processing-ms", "openai-version", "request-id", "retry-after", "x-request-id", "x-should-retry"}
 )
 ANSWERED_PREFIX = ("anthropic-ratelimit-", "x-ratelimit-")
+# Features of Anthropic's that add no tool which runs at the provider. Others are named in the manifest.
 BETAS = frozenset(
     {
         "claude-code-20250219",
@@ -162,8 +163,10 @@ class Answer:
 class Client:
     """The session towards all providers."""
 
-    def __init__(self, settings: Settings, reveal: Callable[[str], str]) -> None:
+    def __init__(self, settings: Settings, reveal: Callable[[str], str], betas: Iterable[str] = ()) -> None:
+        """`betas` are further names of `anthropic-beta` that may pass."""
         self._settings = settings
+        self._betas = BETAS | frozenset(betas)
         self._reveal = reveal
         self._session: aiohttp.ClientSession | None = None
 
@@ -204,7 +207,7 @@ class Client:
         Raises:
             Refusal: it cannot be reached, or what it says is no answer.
         """
-        sent = {**forwarded(headers), "content-type": "application/json", "accept-encoding": "identity"}
+        sent = {**forwarded(headers, self._betas), "content-type": "application/json", "accept-encoding": "identity"}
         url = f"{upstream.url}{path}{query}"
         try:
             request = self.session.post(
@@ -229,14 +232,14 @@ class Client:
                 response.close()
 
 
-def forwarded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def forwarded(headers: Iterable[tuple[bytes, bytes]], betas: frozenset[str] = BETAS) -> dict[str, str]:
     """The client's headers that go along."""
     found = {}
     for name, value in headers:
         if name in FORWARDED and len(value) <= 1024 and value.isascii():  # noqa: PLR2004 - bytes
             text = value.decode("ascii")
             if name == b"anthropic-beta":
-                text = ",".join(b for b in (part.strip() for part in text.split(",")) if b in BETAS)
+                text = ",".join(b for b in (part.strip() for part in text.split(",")) if b in betas)
             if text:
                 found[name.decode("ascii")] = text
     return found

@@ -337,6 +337,11 @@ def _choice(value: str, words: list[str]) -> str:
 def _mismatch(value: str, path: document.Path) -> tuple[str, str]:
     if path[:1] == ("tools",) and len(path) == 2:  # noqa: PLR2004 - the tool's own name
         return f"`{path[1]}` is no tool name", "letters, digits and _ . : / - are allowed, a letter or _ first"
+    if path[:1] not in {("tools",), ("agents",)}:
+        place = ".".join(map(str, path))
+        if path[-1:] in {("key",), ("secret",), ("seal",)}:  # what stands there may be the secret itself
+            return f"`{place}` is no handle", "write `secret://NAME`, and the value where NAME is looked for"
+        return f"`{place}` has not the form that it needs", "see the page of this section"
     if "arguments" in path:
         if value == Role.ID or value.startswith("id:"):
             return f"`{value}` names no kind of object", "write for example `id:order`"

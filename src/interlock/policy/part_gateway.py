@@ -74,6 +74,9 @@ class GatewayPart(_Part):
         default=[],
         description="Tools that run at the provider, past every monitor, and are let through all the same, by type.",
     )
+    betas: list[Text] = Field(
+        default=[], description="Further names of Anthropic's `anthropic-beta` that may pass: look what they bring."
+    )
     server_history: bool = Field(
         default=False,
         description="Let requests continue a conversation that the provider keeps, which no monitor has seen whole.",
