@@ -186,3 +186,11 @@ def test_what_orjson_would_spell_in_another_way(value: object) -> None:
 def test_what_orjson_would_let_pass(value: object) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         encode({"value": value})
+
+
+def test_a_circle_is_no_record() -> None:
+    circle: dict[str, object] = {}
+    circle["again"] = circle
+    with pytest.raises(AuditError, match="no JSON"):
+        link(EMPTY, at=0.0, kind="decision", run="", body=circle)
+    assert link(EMPTY, at=0.0, kind="decision", run="", body={"a": [{}], "b": [{}]}).text == '{"a":[{}],"b":[{}]}'

@@ -48,6 +48,11 @@ class Record(NamedTuple):
         return MappingProxyType(body)
 
     @property
+    def head(self) -> Head:
+        """The end of a chain that this record ends."""
+        return _head(Head, (self[1], self[8]))
+
+    @property
     def entry(self) -> str:
         """What is hashed."""
         return entry(*self[:8])
@@ -64,6 +69,7 @@ class Head(NamedTuple):
     digest: str
 
 
+_head = tuple.__new__  # a third of the time of `Head(…)`
 EMPTY = Head(0, "0" * 64)
 DIGEST = 64  # hex digits
 

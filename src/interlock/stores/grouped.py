@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from threading import Condition, Thread
@@ -23,6 +22,7 @@ from interlock.audit import chain
 from interlock.audit.erasure import Erasure
 from interlock.audit.errors import AuditError
 from interlock.audit.record import EMPTY, Head, Record
+from interlock.stores.salt import fresh
 
 Done = TypeVar("Done")
 
@@ -93,7 +93,6 @@ class GroupedAudit:
         Raises:
             AuditError: it is no record, the queue is full, or the writer is dead.
         """
-        salt = secrets.token_hex(16)
         with self._condition:
             if len(self._queue) >= self._bound:
                 self._condition.wait_for(self._room, self._patience)
@@ -101,9 +100,9 @@ class GroupedAudit:
             if len(self._queue) >= self._bound:
                 raise AuditError(f"the audit is {self._bound} records behind its store")
             record = chain.link(
-                self._head, at=self._clock(), kind=kind, run=run, body=body, salt=salt, stream=self.stream
+                self._head, at=self._clock(), kind=kind, run=run, body=body, salt=fresh(), stream=self.stream
             )
-            self._head = Head(record.seq, record.digest)
+            self._head = record.head
             self._queue.append(record)
             if len(self._queue) in {1, self._group}:
                 self._condition.notify_all()
@@ -294,7 +293,7 @@ class GroupedAudit:
         A store that went away in the middle may have taken it all the same, so before each new try it is asked.
         """
         end = time.monotonic() + self._patience
-        before, after = Head(group[0].seq - 1, group[0].previous), Head(group[-1].seq, group[-1].digest)
+        before, after = Head(group[0].seq - 1, group[0].previous), group[-1].head
         tried = False
         while True:
             try:

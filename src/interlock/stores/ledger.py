@@ -6,7 +6,6 @@ parameter.
 
 from __future__ import annotations
 
-import secrets
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
@@ -19,6 +18,7 @@ from interlock.audit.errors import AuditError
 from interlock.audit.record import EMPTY, Head, Record
 from interlock.audit.verify import examine
 from interlock.stores.errors import StoreError
+from interlock.stores.salt import fresh
 
 PAGE = 250  # records fetched at a time; with more of them the collector of garbage costs more than the queries
 COLUMNS = "stream, seq, at, kind, run, body, commitment, previous, digest, salt, personal, erased"
@@ -58,10 +58,9 @@ class Ledger(ABC):
         Raises:
             AuditError: it could not be written; then nothing was.
         """
-        salt = secrets.token_hex(16)
         with self._changing() as db:
             head = self._locked(db)
-            record = chain.link(head, at=self._clock(), kind=kind, run=run, body=body, salt=salt, stream=self.stream)
+            record = chain.link(head, at=self._clock(), kind=kind, run=run, body=body, salt=fresh(), stream=self.stream)
             self._insert(db, [record])
         return record
 
@@ -126,10 +125,9 @@ class Ledger(ABC):
             AuditError: it could not be done, or somebody else erases; then nothing was.
         """
         seqs = concerned(self.records, principal)
-        salt = secrets.token_hex(16)
         with self._changing() as db:
             head = self._locked(db)
-            done = erasure(head, seqs, principal, by=by, why=why, at=self._clock(), salt=salt, stream=self.stream)
+            done = erasure(head, seqs, principal, by=by, why=why, at=self._clock(), salt=fresh(), stream=self.stream)
             self._insert(db, [done.record])
             query = (
                 "UPDATE audit SET salt = '', personal = '', erased = ? WHERE stream = ? AND seq = ? AND personal <> ''"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import islice
@@ -14,6 +13,7 @@ from interlock.audit.erasure import Erasure, concerned, erasure, retention, tall
 from interlock.audit.errors import AuditError
 from interlock.audit.record import EMPTY, Head, Record
 from interlock.audit.verify import examine
+from interlock.stores.salt import fresh
 
 
 class MemoryAudit:
@@ -29,10 +29,9 @@ class MemoryAudit:
 
     def append(self, kind: str, run: str, body: Mapping[str, object]) -> Record:
         """The next record of the chain."""
-        salt = secrets.token_hex(16)
         with self._lock:
             record = chain.link(
-                self.head(), at=self._clock(), kind=kind, run=run, body=body, salt=salt, stream=self.stream
+                self.head(), at=self._clock(), kind=kind, run=run, body=body, salt=fresh(), stream=self.stream
             )
             self._records.append(record)
             return record
@@ -50,8 +49,7 @@ class MemoryAudit:
 
     def head(self) -> Head:
         """The end of the chain."""
-        last = self._records[-1:]
-        return Head(last[0].seq, last[0].digest) if last else EMPTY
+        return self._records[-1].head if self._records else EMPTY
 
     def records(self, *, after: int = 0) -> Iterator[Record]:
         """The records with a larger number than `after`, in order."""
@@ -85,7 +83,7 @@ class MemoryAudit:
                 by=by,
                 why=why,
                 at=self._clock(),
-                salt=secrets.token_hex(16),
+                salt=fresh(),
                 stream=self.stream,
             )
             self._records = [
