@@ -50,8 +50,8 @@ class Settings:
     log: str = _key("INTERLOCK_LOG", "json", "`json`: one object a line on stderr; `text`: for people; `off`")
 
     max_connections: int = _key("INTERLOCK_MAX_CONNECTIONS", 2048, "open connections", least=1)
-    max_requests: int = _key("INTERLOCK_MAX_REQUESTS", 256, "requests at work; more get 503", least=1)
-    max_requests_per_key: int = _key("INTERLOCK_MAX_REQUESTS_PER_KEY", 64, "of one key; more get 429", least=1)
+    max_requests: int = _key("INTERLOCK_MAX_REQUESTS", 1024, "requests at work; more get 503", least=1)
+    max_requests_per_key: int = _key("INTERLOCK_MAX_REQUESTS_PER_KEY", 512, "of one key; more get 429", least=1)
     max_header: int = _key("INTERLOCK_MAX_HEADER", 32 * 1024, "bytes of a request's line and headers", least=1024)
     max_body: int = _key("INTERLOCK_MAX_BODY", 32 * MEBIBYTE, "bytes of a request's body", least=1)
     max_bodies: int = _key("INTERLOCK_MAX_BODIES", 256 * MEBIBYTE, "bytes of all bodies at once; more get 503", least=1)
