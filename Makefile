@@ -15,6 +15,7 @@ LOCKED := $(PIP) --require-hashes -r
 LOCK := .venv/.lock-stamp
 DEV := .venv/.dev-stamp
 BENCH := .venv/.bench-stamp
+TRAIN := .venv/.train-stamp
 
 # The demo is somebody's first minute, so it installs four packages and what they need, and no tools. A developer's
 # environment serves as it is. The SDKs come along when there is a key to use them with.
@@ -65,7 +66,7 @@ conformance: $(DEV) ## the gateway's matrix: where a call can hide, by client an
 chaos: $(DEV) ## kill everything at random instants and count what is left (ARGS="--kills 1000")
 	@PYTHONPATH=src:. $(BIN)/python -m tests.chaos $(ARGS)
 
-train-detector: $(DEV) ## the injection model, anew (ARGS="--data DIRECTORY")
+train-detector: $(TRAIN) ## the injection model, anew (ARGS="--data DIRECTORY")
 	@PYTHONPATH=src:. nice $(BIN)/python -m training $(ARGS)
 
 bench-agentdojo: $(BENCH) ## AgentDojo with a fully hijacked model
@@ -77,6 +78,7 @@ COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-inde
 lock: ## requirements/*.txt from *.in (needs uv; ARGS=--upgrade for newer versions)
 	$(COMPILE) $(ARGS) requirements/bench.in -o requirements/bench.txt
 	$(COMPILE) requirements/dev.in -c requirements/bench.txt -o requirements/dev.txt
+	$(COMPILE) requirements/train.in -c requirements/bench.txt -o requirements/train.txt
 	$(COMPILE) requirements/service.in -c requirements/bench.txt -o requirements/service.txt
 	$(COMPILE) requirements/tools.in -c requirements/bench.txt -o requirements/tools.txt
 	$(COMPILE) requirements/examples.in -c requirements/bench.txt -o requirements/examples.txt
@@ -97,6 +99,11 @@ $(DEV): $(LOCK) pyproject.toml
 $(BENCH): $(DEV) requirements/bench.txt
 	@echo "adding requirements/bench.txt to .venv ..."
 	@$(BIN)/python $(LOCKED) requirements/bench.txt
+	@touch $@
+
+$(TRAIN): $(DEV) requirements/train.txt
+	@echo "adding requirements/train.txt to .venv ..."
+	@$(BIN)/python $(LOCKED) requirements/train.txt
 	@touch $@
 
 .venv-demo/.%-stamp: requirements/%.txt

@@ -240,7 +240,7 @@ def test_what_is_locked_is_what_is_declared() -> None:
     assert wanted("service") == {p for extra in service for p in PROJECT["optional-dependencies"][extra]}
 
 
-@pytest.mark.parametrize("name", ["core", "examples", "tools", "service", "dev", "bench"])
+@pytest.mark.parametrize("name", ["core", "examples", "tools", "service", "dev", "bench", "train"])
 def test_locked_requirements_say_what_and_not_where_from(name: str) -> None:
     text = (ROOT / "requirements" / f"{name}.txt").read_text()
     assert len(pinned(name)) == len(re.findall(r"^[\w.-]+==.*\\\n    --hash=sha256:", text, re.MULTILINE))
@@ -263,7 +263,7 @@ def test_the_wheel_ships_types_rules_and_schemas() -> None:
     shipped = {file.distribution_path for file in WheelBuilder(str(ROOT)).recurse_included_files()}
     data = {
         str(path.relative_to(SRC))
-        for pattern in ("py.typed", "*.cedar", "*.json", "*.csv")
+        for pattern in ("py.typed", "*.cedar", "*.json", "*.csv", "*.toml", "*.onnx")
         for path in (SRC / "interlock").rglob(pattern)
     }
     assert {"interlock/py.typed", "interlock/policy/base.cedar"} <= data
