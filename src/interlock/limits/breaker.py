@@ -31,6 +31,9 @@ class State(StrEnum):
     DISABLED = "disabled"  # all, nothing is counted, until an operator says otherwise
 
 
+CLOSED: Final = State.CLOSED  # found in half the time, and asked for with each call
+
+
 class Event(StrEnum):
     """What changes a state."""
 
@@ -115,7 +118,7 @@ def turned(breaker: Breaker, settings: Settings, now: float) -> Breaker:
 def admits(breaker: Breaker, settings: Settings, now: float) -> bool:
     """Whether one more call would be let through now."""
     state = breaker.state
-    if state is State.CLOSED or state is State.DISABLED:
+    if state is CLOSED or state is State.DISABLED:
         return True
     if state is State.FORCED_OPEN:
         return False
@@ -126,7 +129,7 @@ def admits(breaker: Breaker, settings: Settings, now: float) -> bool:
 
 def admit(breaker: Breaker, settings: Settings, now: float) -> Breaker | None:
     """The breaker after one more call was let through; None if it is not."""
-    if breaker.state is State.CLOSED or breaker.state is State.DISABLED:
+    if breaker.state is CLOSED or breaker.state is State.DISABLED:
         return breaker
     breaker = turned(breaker, settings, now)
     if not admits(breaker, settings, now):
@@ -146,7 +149,9 @@ def record(breaker: Breaker, settings: Settings, now: float, *, term: int, faile
     if breaker.term != term:
         return breaker
     slow = took >= settings.slow_after
-    if breaker.state is State.CLOSED:
+    if breaker.state is CLOSED:
+        if breaker.calls == settings.window and not (failed or slow or breaker.failed or breaker.slow):
+            return breaker  # nothing but good calls, and one more
         return _counted(breaker, settings, now, failed=failed, slow=slow)
     if breaker.state is not State.HALF_OPEN:
         return breaker
@@ -160,8 +165,6 @@ def record(breaker: Breaker, settings: Settings, now: float, *, term: int, faile
 def _counted(breaker: Breaker, settings: Settings, now: float, *, failed: bool, slow: bool) -> Breaker:
     if settings.timed:
         return _timed(breaker, settings, now, failed=failed, slow=slow)
-    if breaker.calls == settings.window and not (breaker.failed or breaker.slow or failed or slow):
-        return breaker  # nothing but good calls, and one more
     calls, failures, slows = breaker.calls, breaker.failed << 1 | failed, breaker.slow << 1 | slow
     if calls == settings.window:
         mask = (1 << calls) - 1

@@ -18,12 +18,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from types import MappingProxyType
-from typing import Final, NamedTuple, TypeAlias
+from typing import Final, TypeAlias
 
 from interlock.kernel.call import Call
 from interlock.kernel.errors import InterlockError
 from interlock.limits import breaker
-from interlock.limits.breaker import Breaker, Event
+from interlock.limits.breaker import CLOSED, Breaker, Event
 from interlock.limits.budget import MAX_AMOUNT, Budget, Line, Meter, Scope, subject
 from interlock.limits.depth import descend, too_deep
 from interlock.limits.errors import Kind, LimitError
@@ -46,7 +46,8 @@ NONE: Final[frozenset[str]] = frozenset()
 UPSTREAM: Final = breaker.Settings(failures=0.5, minimum=20, open=30.0, trials=3)
 
 
-class _Part(NamedTuple):
+@dataclass(frozen=True, slots=True)  # no tuple with names: taking those apart takes twice as long
+class _Part:
     """What one ledger keeps of it; `measured` are the accounts whose amount shows only afterwards."""
 
     ledger: Ledger
@@ -91,13 +92,12 @@ class _Needs:
 class _Open:
     """A reservation on its way."""
 
-    run: _Run
     fuse: str
     settings: breaker.Settings | None
     term: int
     since: float
     lines: _Lines
-    model: str = ""
+    model: str
 
 
 class Limits:
@@ -188,13 +188,13 @@ class Limits:
         """
         if key in self._open:
             return
-        run = self._run(call)
+        run = self._runs.get((call.agent, call.principal, call.run)) or self._run(call)
         if run.halted:
             raise LimitError(run.halted, kind="halted")
-        if deep := too_deep(run.chain, run.terms.depth):
-            raise LimitError(deep, kind="depth")
+        if len(run.chain) > run.terms.depth:
+            raise LimitError(too_deep(run.chain, run.terms.depth), kind="depth")
         needs = run.needs.get(call.tool) or self._needs(run, call.tool)
-        self._take(run, key, needs.buckets, needs.fuse, needs.settings, needs.reserved)
+        self._take(key, needs.buckets, needs.fuse, needs.settings, needs.reserved)
 
     def release(self, call: Call, key: str) -> None:  # noqa: ARG002 - the port's shape
         """Give back what was reserved: the call was not made."""
@@ -212,7 +212,7 @@ class Limits:
                     if len(self._handed) > OPEN:  # what is dropped here lapses
                         self._handed.pop(next(iter(self._handed)))
             return
-        run = self._run(call)
+        run = self._runs.get((call.agent, call.principal, call.run)) or self._run(call)
         with self._lock:
             if not key and (keys := self._handed.get(call.digest)):
                 key = keys.pop()
@@ -260,7 +260,7 @@ class Limits:
         usage = Usage(input=tokens_estimate, output=output_estimate)
         lines = self._by_ledger(state, self._model_amounts(state, model, usage))
         name = f"upstream:{upstream}" if upstream else ""
-        self._take(state, key, (), name, UPSTREAM if upstream else None, lines, model=model)
+        self._take(key, (), name, UPSTREAM if upstream else None, lines, model=model)
 
     def settle_model(self, key: str, usage: Usage | None, *, failed: bool = False) -> None:
         """What the provider counted; None if nobody knows, then the estimate stands.
@@ -316,7 +316,7 @@ class Limits:
     # inside
 
     def _against(self, call: Call) -> list[tuple[Kind, str]]:
-        run = self._run(call)
+        run = self._runs.get((call.agent, call.principal, call.run)) or self._run(call)
         found: list[tuple[Kind, str]] = []
         if run.halted:
             found.append(("halted", run.halted))
@@ -333,12 +333,13 @@ class Limits:
                     found.append(("rate", f"the rate lets the next call pass in {wait:.1f} s"))
             except InterlockError as error:
                 found.append(("rate", str(error)))
-        settings = needs.settings
-        if settings is not None and not breaker.admits(self._breakers[needs.fuse], settings, self._now()):
-            found.append(("breaker", f"the breaker of `{needs.fuse}` lets nothing pass now"))
-        for ledger, lines, _ in needs.room:
+        if needs.settings is not None:
+            fuse = self._breakers[needs.fuse]
+            if fuse.state is not CLOSED and not breaker.admits(fuse, needs.settings, self._now()):
+                found.append(("breaker", f"the breaker of `{needs.fuse}` lets nothing pass now"))
+        for part in needs.room:
             try:
-                account = ledger.full(lines)
+                account = part.ledger.full(part.lines)
             except InterlockError as error:
                 found.append(("budget", f"the store of budgets is away: {error}"))
                 continue
@@ -349,7 +350,6 @@ class Limits:
 
     def _take(
         self,
-        run: _Run,
         key: str,
         buckets: tuple[tuple[str, Rate], ...],
         name: str,
@@ -367,14 +367,14 @@ class Limits:
                 if admitted is None:
                     raise LimitError(f"the breaker of `{name}` lets nothing pass now", kind="breaker")
                 self._breakers[name], term = admitted, admitted.term
-        opened = _Open(run, name, settings, term, now, lines, model)
+        opened = _Open(name, settings, term, now, lines, model)
         done: list[Ledger] = []
         try:
-            for ledger, part, _ in lines:
+            for part in lines:
                 if self._untold:
-                    self._untold.pop((key, id(ledger)), None)  # the key is tried again
-                done.append(ledger)
-                ledger.reserve(key, part, lease=self._lease)
+                    self._untold.pop((key, id(part.ledger)), None)  # the key is tried again
+                done.append(part.ledger)
+                part.ledger.reserve(key, part.lines, lease=self._lease)
         except BaseException as error:
             if isinstance(error, LimitError):
                 done.pop()  # it has said no; one that was away may have counted all the same

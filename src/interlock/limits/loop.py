@@ -37,6 +37,9 @@ COUNTERS: Final = frozenset(
     "step seq sequence nonce timestamp request_id requestid idempotency_key trace_id".split()
 )
 _NUMBER = re.compile(r"[0-9]+(?:[.,][0-9]+)*")
+_DIGITS = re.compile(_NUMBER.pattern.encode())
+_LOWER = bytes(range(256)).lower()
+_BLANK = b"\t\n\v\f\r\x1c\x1d\x1e\x1f "  # of ASCII, what `str.split` divides at
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +127,16 @@ class Trail:
 
     def _unmoved(self, tool: str, plain: object, result: str, settings: Settings, worst: Alarm | None) -> Alarm | None:
         still = self.idle.get(tool)
-        if still is None or still.result != result:
+        if still is None:
             if len(self.idle) >= MEMORY:
                 self.idle.clear()
             self.idle[tool] = _Still(result, plain)
+            self.row = tool
+            return worst
+        if still.result != result:
+            still.result, still.first, still.row = result, plain, 1
+            if still.blurred:
+                still.blurred = {}
             self.row = tool
             return worst
         still.row = still.row + 1 if self.row == tool else 1
@@ -176,38 +185,43 @@ def _alarm(limits: Pair, times: int, why: str, worst: Alarm | None) -> Alarm | N
 
 def _object(arguments: Mapping[str, Frozen]) -> object:
     """The cosmetic spelling of an object: equal for calls that ask for the same."""
-    return tuple([(name, _plain(arguments[name], name)) for name in sorted(arguments)])
+    spelled: list[object] = []
+    for name, value in sorted(arguments.items()):
+        spelled += name, _plain(value, name)
+    return tuple(spelled)
 
 
 def _plain(value: Frozen, name: str) -> object:
-    match value:
-        case str():
-            text = _text(value)
-            return _NUMBER.sub("", text) if name.lower() in COUNTERS else text
-        case bool() | None:
-            return type(value), value  # True == 1, but does not ask for the same
-        case int() | float():
-            return "" if name.lower() in COUNTERS else value
-        case tuple():
-            return tuple([_plain(item, name) for item in value])
-        case _:
-            return _object(value)
+    if isinstance(value, str):
+        text = _text(value)
+        return _DIGITS.sub(b"", text) if name.lower() in COUNTERS and isinstance(text, bytes) else text
+    if value is None or isinstance(value, bool):
+        return type(value), value  # True == 1, but does not ask for the same
+    if isinstance(value, (int, float)):
+        return b"" if name.lower() in COUNTERS else value
+    if isinstance(value, tuple):
+        return tuple([_plain(item, name) for item in value])
+    return _object(value)
 
 
-def _text(text: str) -> str:
+def _text(text: str) -> str | bytes:
+    """Bytes, since those lose case and blanks in one step; a text that is too long stays one."""
     if len(text) > LONG:
         return text
-    if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-        text = "".join([c for c in text if unicodedata.category(c) != "Cf"])
-    return "".join(text.casefold().split()).rstrip(".!?;,:")
+    if text.isascii():
+        return text.encode().translate(_LOWER, _BLANK).rstrip(b".!?;,:")
+    text = unicodedata.normalize("NFKC", text)
+    text = "".join([c for c in text if unicodedata.category(c) != "Cf"])
+    return "".join(text.casefold().split()).encode().rstrip(b".!?;,:")
 
 
 def _blurred(plain: object) -> object:
     """A cosmetic spelling without its numbers."""
     if isinstance(plain, tuple):
         return tuple([_blurred(item) for item in plain])
-    if isinstance(plain, str):
+    if isinstance(plain, bytes):
+        return _DIGITS.sub(b"", plain)
+    if isinstance(plain, str):  # a name, or a long text
         return plain if len(plain) > LONG else _NUMBER.sub("", plain)
     if isinstance(plain, (int, float)) and not isinstance(plain, bool):
         return 0

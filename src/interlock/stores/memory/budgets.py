@@ -62,14 +62,14 @@ class MemoryBudgets:
             now = self._now()
             accounts, parts = self._accounts, []
             for line in lines:
-                account = accounts.get(line.account)
+                account, amount = accounts.get(line.account), line.amount
                 if account is None:
                     account = accounts[line.account] = _Account(line.window, now)
                 elif account.end <= now:
                     account.turn(now)
-                if account.used + line.amount > line.limit:
+                if account.used + amount > line.limit:
                     raise Exhausted(line.account)
-                parts.append((account, account.start, line.amount))
+                parts.append((account, account.start, amount))
             for account, _, amount in parts:
                 account.used += amount
                 account.touched = now
@@ -103,8 +103,7 @@ class MemoryBudgets:
         now, accounts = self._now(), self._accounts
         for line in lines:
             account = accounts.get(line.account)
-            used = 0 if account is None or account.end <= now else account.used
-            if used + line.amount > line.limit:
+            if line.amount + (0 if account is None or account.end <= now else account.used) > line.limit:
                 return line.account
         return ""
 
@@ -138,9 +137,10 @@ class MemoryBudgets:
     def _close(self, key: str, held: _Held, state: str) -> None:
         self._held.pop(key, None)
         held.state = state
-        self._closed[key] = held
-        if len(self._closed) > CLOSED:
-            self._closed.popitem(last=False)
+        closed = self._closed
+        closed[key] = held
+        if len(closed) > CLOSED:
+            closed.popitem(last=False)
 
     @staticmethod
     def _correct(held: _Held, amounts: list[int]) -> None:
