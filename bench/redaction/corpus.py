@@ -361,15 +361,19 @@ KINDS: dict[str, Callable[[Rng], str]] = {
     "b62_20": lambda rng: grown(rng, "{b62:20}"),
     "b62_27": lambda rng: grown(rng, "{b62:27}"),
     "b62_35": lambda rng: grown(rng, "{b62:35}"),
+    "b62_36": lambda rng: grown(rng, "{b62:36}"),
+    "b62_50": lambda rng: grown(rng, "{b62:50}"),
+    "b62_64": lambda rng: grown(rng, "{b62:64}"),
+    "Hex32": lambda rng: grown(rng, "{Hex:32}"),
     "b62_44": lambda rng: grown(rng, "{b62:44}"),
     "b64_60": lambda rng: grown(rng, "{b64:60}"),
     "b64_64": lambda rng: grown(rng, "{b64:64}"),
 }
 FILLER = frozenset(
-    "word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 b62_40 b64_43 b64_22 d6 d4 d12 d15 hex7 hex8 hex24 b62_8 b62_20 b62_27 b62_35 b62_44 b64_60 b64_64".split()
+    "word n d8 d10 d16 time v uuid hex32 hex40 hex64 b62_32 opaque b64key b64_86 b64png hex16 b62_24 b62_29 b62_43 b62_60 b62_40 b64_43 b64_22 d6 d4 d12 d15 hex7 hex8 hex24 b62_8 b62_20 b62_27 b62_35 b62_36 b62_44 b62_50 b62_64 Hex32 b64_60 b64_64".split()
 )  # gold only if asked for: `{!hex40}`
 SECRETS = frozenset(
-    "issued b62_32 b64_40 hex32 hex40 hex64 opaque password urlpassword jwt pem pem_cut pem_one pem_escaped basic b64pw sig b64key hook d6 pgp uuid aws_id b64word docker_auth basic_raw b64env hexpw mnemonic pem_indent pem_tail telegram d4 b62_20 b62_24 b62_27 b62_40 b62_60 b64_43 b64_64".split()
+    "issued b62_32 b64_40 hex32 hex40 hex64 opaque password urlpassword jwt pem pem_cut pem_one pem_escaped basic b64pw sig b64key hook d6 pgp uuid aws_id b64word docker_auth basic_raw b64env hexpw mnemonic pem_indent pem_tail telegram d4 b62_20 b62_24 b62_27 b62_40 b62_60 b62_36 b62_50 b62_64 Hex32 b64_43 b64_64".split()
 )
 
 

@@ -19,7 +19,7 @@ _REMEMBER: frozenset[Callable[..., Iterator[Span]]] = frozenset(
     {secret.keyed, secret.cookie, secret.private_key, secret.private_key_end}
 )
 
-_NAMED = "pass pwd psw secret token key credential jwt senha kennwort contrase wachtwoord parola otp pin session sess sid auth clave".split()  # fmt: skip
+_NAMED = "pass pwd psw secret token key credential jwt senha kennwort contrase wachtwoord parola otp pin session sess sid auth clave code pw losenord l\xf6senord heslo salasana kodeord adgangskode sifre jelsz".split()  # fmt: skip
 
 
 def _starts(find: Callable[[str, int], Iterator[Span]]) -> Finder:
@@ -61,6 +61,14 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
         (" -u", secret.short_flag),
         (" -p", secret.short_flag),
         (" -a", secret.short_flag),
+        (" -w", secret.short_flag),
+        (" -P", secret.short_flag),
+        (" -U", secret.short_flag),
+        ("-user", secret.user_flag),
+        ("oracle:thin:", _ends(secret.oracle)),
+        ("sqlplus ", _ends(secret.oracle)),
+        ("Private-Lines:", _ends(secret.putty)),
+        *((word, _ends(secret.login)) for word in ("auth", "Auth", "login", "Login", "getConnection")),
         *((title, partial(_introduction, least=1)) for title in ("Mr.", "Mrs.", "Ms.", "Mr", "Mrs", "Ms")),
     ]
     caseless: list[tuple[str, Callable[..., Iterator[Span]]]] = [(word, secret.keyed) for word in _NAMED]
@@ -69,6 +77,8 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
         ("basic", _word(secret.basic)),
         ("authorization", _ends(secret.authorization)),
         ("cookie", secret.cookie),
+        ("phrase", secret.seed),
+        ("mnemonic", secret.seed),
         ("signature", secret.signature),
         ("sig", secret.signature),
         *(
@@ -81,7 +91,7 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
         ),
         *(
             (word, _ends(personal.birth))
-            for word in ("birth", "dob", "geboren", "geburtsdatum", "naissance", "nacimiento", "nascimento")
+            for word in ("birth", "dob", "geboren", "geburtsdatum", "naissance", "nacimiento", "nascimento", "n\xe9 le", "n\xe9e le")
         ),
         ("born", _word(personal.birth)),
         *(
@@ -160,6 +170,11 @@ def _machines(text: str, start: int, end: int) -> Iterator[Span]:
         yield from personal.colons(matched)
 
 
+def _pass_files(text: str, start: int, end: int) -> Iterator[Span]:
+    for matched in secret.PASS_FILE.finditer(text, start, end):
+        yield from secret.pass_file(matched)
+
+
 def _lines(text: str, places: list[int] | None) -> Iterator[tuple[int, int]]:
     """The lines in which `places` stand, all of them for None; neighbours as one."""
     if places is None:
@@ -186,6 +201,7 @@ def _lines(text: str, places: list[int] | None) -> Iterator[tuple[int, int]]:
 _SEPARATED = r"(?:[ .()/\-\xa0?]{0,3}[0-9])"
 _SCANS: Mapping[str, tuple[tuple[str, ...], Callable[[str, int, int], Iterator[Span]]]] = {
     "numbers": ((rf"(?:^|[^0-9A-Za-z_])[0-9]{_SEPARATED}{{6}}", r"(?:^|[^0-9A-Za-z_.])[0-9]{1,3}(?:\.[0-9]{1,3}){3}"), _numbers),
+    "pass-file": ((r":(?:[0-9]{4,5}|\*):[A-Za-z0-9_.*-]{1,60}:[A-Za-z0-9_.*@-]{1,60}:",), _pass_files),
     "lettered": (
         (
             "[A-Z]{2} ?[0-9]{2} ?[0-9]{2} ?[0-9]{2} ?[A-D]", "[0-9]{7}-?[A-Z]", "[A-Z]{6}[0-9]{2}[A-Z]",
@@ -232,6 +248,8 @@ def spans(text: str, *, pure: bool = False) -> list[Span]:
     found, gates = _scan(text, pure=pure)
     if "escapes" in gates or not text.isascii():
         found += _escaped(text, pure=pure)
+    if not text.isascii():
+        found += secret.foreign(text)
     if "words" in gates:
         found += _encoded(text, gates["words"], pure=pure)
     return disjoint(found)
@@ -268,7 +286,9 @@ def _encoded(text: str, places: list[int] | None, *, pure: bool) -> Iterator[Spa
     words = [word for first, last in _lines(text, places) for word in decode.words(text, first, last)]
     starts: list[int] = []
     size = 0
-    for _, _, decoded in words:
+    for start, end, decoded in words:
+        if secret.user_password(decoded):
+            yield start, end, "secret/basic"
         starts.append(size)
         size += len(decoded) + len(_BETWEEN)
     for at, _, what in _scan(_BETWEEN.join(decoded for _, _, decoded in words), pure=pure)[0] if words else ():

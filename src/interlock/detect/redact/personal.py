@@ -93,12 +93,13 @@ _VERSION_LOW = re.compile(
     re.IGNORECASE,
 )
 _PHONE_WORD = re.compile(
-    r"(?:phone|\btel\b|\btel[.:]|telephone|telefon|mobile|\bcell\b|\bcell:|cellular|\bfax|whatsapp|\bsms\b|\bcall(?:ed|ing|er)?\b|\btext\b me|\bring\b|\bdial|handy|m[oó]vil|tél|contact(?: number)?|msisdn|number is|reach (?:me|us|him|her)|\bph[.:#])[\w \"'\\]{0,20}[^\w\n]{0,8}(?:at|on|is|me|us|number|no\.?)?[ :=\"'\\(+]{0,6}$",
+    r"(?:phone|\btel\b|\btel[.:]|telephone|telefon|mobile|\bcell\b|\bcell:|cellular|\bfax|whatsapp|\bsms\b|\bcall(?:ed|ing|er)?\b|\btext\b me|\bring\b|\bdial|handy|m[oó]vil|tél|contact(?: number)?|msisdn|celular|t\xe9l\xe9fono|\u0442\u0435\u043b|\u96fb\u8a71|\u7535\u8bdd|\u624b\u673a|\uc804\ud654|number is|reach (?:me|us|him|her)|\bph[.:#])[\w \"'\\]{0,20}[^\w\n]{0,8}(?:at|on|is|me|us|number|no\.?)?[ :=\"'\\(+]{0,6}$",
     re.IGNORECASE,
 )  # fmt: skip
+_AREA = re.compile(r"\(?0\d{2,5}\)?[ ]?/[ ]?\d{3,9}(?:[ -]?\d{1,5})?")
 _NANP = re.compile(r"(?:\+?1[-. ]{1,2})?(?:\([2-9]\d{2}\)[-. ]?[2-9]\d{2}[-. ]\d{4}|[2-9]\d{2}([-.])[2-9]\d{2}\1\d{4})(?![\d-])(?:(?: ?(?:x|ext\.?) ?\d{1,5}))?")  # fmt: skip
 _NATIONAL = re.compile(
-    r"0[1-9](?:([ .-])\d{2})(?:\1\d{2}){3}(?!\1?\d)|0\d{3,4}[ -]\d{3}[ -]?\d{3}(?!\d)|0\d{2}[ -]\d{4}[ -]\d{4}(?!\d)|\(0\d{2,4}\)[ -]?\d{3,4}[ -]?\d{3,5}(?!\d)|0\d{4}[ -]\d{6}(?!\d)"
+    r"0[1-9](?:([ .-])\d{2})(?:\1\d{2}){3}(?!\1?\d)|0\d{3,4}[ -]\d{3}[ -]?\d{3}(?!\d)|0\d{2}[ -]\d{4}[ -]\d{4}(?!\d)|\(0\d{2,4}\)[ -]?\d{3,4}[ -]?\d{3,5}(?!\d)|0\d{4}[ -]\d{6}(?!\d)|0[1-9]0?-\d{4}-\d{4}(?![\d-])|\([1-9]\d\)[ ]?9?\d{4}-\d{4}(?!\d)"
 )
 _INTERNATIONAL = re.compile(
     r"\+[1-9]\d{0,3}(?:[ .()/\-\u00a0\u2010-\u2013]{0,3}\d){6,14}(?!\d)(?: ?(?:x|ext\.?) ?\d{1,5})?"
@@ -275,7 +276,7 @@ def _private(parts: list[int]) -> bool:
 _UNIX = re.compile(r"1[0-9]{9}(?:\d{3}){0,3}$")
 
 
-_PHONE_HINTS = "phone tel mobile cell fax whatsapp sms call text ring dial handy móvil movil tél contact msisdn number reach ph".split()
+_PHONE_HINTS = "phone tel mobile cell fax whatsapp sms call text ring dial handy móvil movil tél contact msisdn celular t\xe9l \u0442\u0435\u043b \u96fb\u8a71 \u7535\u8bdd \u624b\u673a \uc804\ud654 number reach ph".split()
 
 
 def _phone_word(before: str) -> bool:
@@ -296,7 +297,7 @@ def _phone(text: str, end: int, run: str, digits: str, before: str) -> bool:
     if _ZERO_ZERO.fullmatch(run):
         return len(digits) >= 10
     if _phone_word(before) and not _IPV4.fullmatch(run) and not _identified(before):
-        return len(digits) >= 7 and len(set(digits)) > 2 and "/" not in run
+        return len(digits) >= 7 and len(set(digits)) > 2 and ("/" not in run or _AREA.fullmatch(run) is not None)
     return False
 
 
@@ -479,6 +480,8 @@ _NOT_NAME = frozenset(
     "news great breaking pipeline all everyone everybody folks sir madam both python java developer engineer forward big "
     "united north south east west street road avenue city state country time date visa mastercard american express "
     "getting started hello world notifications settings production staging development open source web mobile desktop "
+    "hiring manager colleague colleagues friend friends member members subscriber applicant candidate partner partners owner reader "
+    "parent parents student students guest director editor recruiter neighbour neighbor valued head officer "
     "key value title description home dashboard chat gpt claude sonnet opus haiku model agent assistant tool function here glad sorry sure fine not just going trying happy afraid looking back done ready good well excited wondering curious also still so very really too only getting having working using writing building running".split()
 )
 

@@ -20,8 +20,8 @@ Kind: TypeAlias = Literal["password", "secret", "token", "key", "session", "code
 _HOLDERS = (
     "example sample dummy placeholder replace redacted fake masked xxxx 0123456789 abcdefgh deadbeef lorem".split()
 )
-_MARKED_HOLDERS = [*"*** ... … ••• secret:// ${ $( {{ %( %s insert- insert_ your- your_".split(), "your "]
-_HOLDER = re.compile(r"change[-_ ]?(?:me|this|it)|not[-_]?(?:a[-_]?)?(?:real|secret|so)|<[a-z _-]+>")
+_MARKED_HOLDERS = [*"*** ... … ••• secret:// ${ $( {{ %( insert- insert_ your- your_".split(), "your "]
+_HOLDER = re.compile(r"change[-_ ]?(?:me|this|it)|not[-_]?(?:a[-_]?)?(?:real|secret|so)|<[a-z _-]+>|%s(?![a-z0-9])")
 _WHOLE = re.compile(r"<.*>$|%\w+%$|\[[^\]]*\]|\{.*\}$|\$[A-Za-z_]\w*$")
 MARK = re.compile(r"\[[a-z][a-z0-9-]{1,30}(?::[A-Za-z0-9_.:-]{1,80})?\]")  # what we put in the place of a value
 _WORDS = sorted(
@@ -44,13 +44,13 @@ _WEAK = re.compile(rf"(?:[-_./:= ,!?]|(?:{'|'.join(_WORDS)})(?![a-z])|\d{{1,4}}(
 _NO_WORDS = re.compile(r"\d[A-Za-z]|[^A-Za-z0-9_./:= ,!?-]")  # nothing `_WEAK` matches has it, and it is found sooner
 # What fetches a value from somewhere: how it begins, what is in it. The second is one set of first characters to `re`.
 _CODE = re.compile(
-    r"\$|@\w|!\w|&\w|\*\w|~/|#|/\w|\./|\.\./|https?:|file:|arn:|vault:|op:|env:|ssm:|secretsmanager:|projects/|ref\+|"
+    r"\$|@\w|!\w|&\w|\*\w|~/|#|/[\w.-]*+(?:/[\w.*-]*+)*+$|\./|\.\./|https?:|file:|arn:|vault:|op:|env:|ssm:|secretsmanager:|projects/|ref\+|"
     r"0x[0-9a-f]{1,8}$|[A-Za-z_][\w-]*+(?:\.[A-Za-z_]\w*+)++$|process\.env|os\.|"
     r"[A-Z][A-Z0-9]*+(?:_[A-Z0-9]++)++$|[a-z]++(?:_[a-z]++)++$"
 )
 _CODE_IN = re.compile(r"\(|\)$|\[\w*\]|::|->|=>|\\[nrt]")
 _FETCHED = re.compile(  # a password may begin with any sign, so only what is plainly code
-    r"\$[A-Za-z_]\w*$|[*&!@%][A-Za-z_]+%?$|(?:~|\.{0,2})/\w|[a-z]++://|(?:arn|vault|op|env|ssm|file|ref\+\w+):|projects/|"
+    r"\$[A-Za-z_]\w*$|[*&!@%][A-Za-z_]+%?$|(?:~|\.{0,2})/[\w.-]*+(?:/[\w.*-]*+)*+$|[a-z]++://|(?:arn|vault|op|env|ssm|file|ref\+\w+):|projects/|"
     r"[\w.]++(?:\(|\)+$)|[\w.]*+\[|[A-Za-z_]\w*+(?:\.[A-Za-z_]\w*+)++$|"
     r"[A-Z][A-Z0-9]*+(?:_[A-Z0-9]++)++$|[a-z]++(?:_[a-z]++)++$|#[0-9a-fA-F]{3,8}$"
 )
@@ -122,13 +122,13 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PASSWORD = frozenset(
     "password passwd passphrase passwort pass pwd passcode userpassword dbpassword pgpassword contrasena contraseña "
     "senha kennwort wachtwoord parola motdepasse sshpass rootpw adminpw pw psw passw mypass userpass dbpass "
-    "bindpw clave".split()
+    "bindpw clave passe kodeord adgangskode passord salasana heslo sifre losenord jelszo requirepass masterauth".split()
 )
 _SECRET = frozenset(
     "secret secrets credential credentials apikey apitoken accesskey secretkey authtoken accesstoken privatekey "
     "clientsecret appsecret apisecret authkey signingkey encryptionkey masterkey webhooksecret refreshtoken "
     "idtoken accountkey sharedaccesskey subscriptionkey licensekey licencekey sharedkey hmackey deploykey usertoken "
-    "bottoken servicekey apppassword".split()
+    "bottoken servicekey apppassword secretkeybase pepper seedphrase".split()
 )
 _TOKEN = frozenset("token jwt bearer auth authorization".split())
 _SESSION = frozenset(
@@ -136,6 +136,10 @@ _SESSION = frozenset(
     "csrftoken xsrftoken aspsessionid".split()
 )
 _CODE_KEY = frozenset("otp pin totp mfa passcode tan smscode".split())
+_CODES = frozenset(
+    "verification otp mfa auth authentication authorization sms 2fa login security time onetime access passcode signin activation "
+    "confirmation backup recovery".split()
+)
 _KEY_OF = frozenset(
     "api access secret private auth account encryption master service signing license licence app application shared "
     "storage admin subscription webhook ssh deploy hmac aes rsa crypt cipher fernet jwt session server ingest write "
@@ -155,7 +159,8 @@ _NEVER = frozenset(
     "primary foreign cache sort partition idempotency object row shard dedup deduplication routing range lookup group "
     "public pub translation next page continuation previous prev sync resume cursor delta start stop pad bos eos unk sep "
     "mask special max min num prompt completion input output total cached reasoning tokenizer tokenized monkey keyboard "
-    "keyword keywords hash bucket s3 map dict index parent unique composite natural surrogate storage_key csrf xsrf "
+    "keyword keywords hash bucket s3 map dict index parent unique composite natural surrogate storage_key "
+    "bypass compass surpass trespass encompass underpass overpass any each every arrow enter shift press unexpected "
     "registry_key hot search stop first last n i tree menu config_key".split()
 )
 
@@ -189,7 +194,7 @@ def kind(key: str) -> Kind:
     if (
         joined in _PASSWORD
         or stem in _PASSWORD
-        or (stem.endswith(("password", "passwd", "passphrase", "passwort")) and len(stem) < 24)
+        or (stem.endswith(("password", "passwd", "passphrase", "passwort", "pass", "passord")) and len(stem) < 24)
     ):
         return "password"
     if joined in _SECRET or stem in _SECRET or any("".join(words[i:]) in _SECRET for i in range(len(words))):
@@ -203,7 +208,7 @@ def kind(key: str) -> Kind:
     if (
         joined in _CODE_KEY
         or stem in _CODE_KEY
-        or (stem == "code" and {"verification", "otp", "mfa", "auth", "sms", "2fa", "login", "security"} & set(before))
+        or (stem == "code" and _CODES.intersection(before))
     ):
         return "code"
     if stem.endswith(("secret", "token", "apikey")) and len(stem) <= 24:
@@ -276,6 +281,20 @@ def _password(value: str, *, quoted: bool) -> bool:
     if "-" in value or "_" in value or "." in value:
         return value.count("-") >= 2
     return (quoted and len(value) >= 6) or (classes(value) > 1 and not value.istitle() and len(value) >= 8)
+
+
+def strong(value: str) -> bool:
+    """Whether a value that merely follows a password's name is one: of three kinds of signs, or words and a number."""
+    return (
+        8 <= len(value) <= 64
+        and DIGIT.search(value) is not None
+        and (classes(value) + (_ODD.search(value) is not None) > 2 or _PHRASE.match(value) is not None)
+        and _password(value, quoted=False)
+        and not UUID.fullmatch(value)
+    )
+
+
+_PHRASE = re.compile(r"[a-z]{3,}(?:[-_.][a-z]{3,}){2,}[-_.]?\d{1,4}$")
 
 
 def bare(value: str) -> bool:

@@ -12,18 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from interlock.detect.redact.plausible import (
-    DIGIT,
-    MARK,
-    Kind,
-    bare,
-    believed,
-    classes,
-    drawn,
-    entropy,
-    kind,
-    placeholder,
-)
+from interlock.detect.redact.plausible import DIGIT, MARK, UUID, Kind, bare, believed, classes, drawn, entropy, kind, placeholder, strong
 from interlock.detect.redact.rule import Issued, beside, compiled, issued
 
 Span = tuple[int, int, str]  # [start, end), what
@@ -161,13 +150,13 @@ _OPEN = r"(?P<q>\\{0,3}[\"'`])"
 _ASSIGN = re.compile(
     r"(?P<rest>[\w.\-]{0,60}+)(?P<close>(?:\\{0,3}[\"'`]|\]|\)){0,3})"
     r"(?:"
-    r"(?P<list>,?\s{0,80}(?:\\?[\"'])?(?:[Vv]alue|content|default|VALUE)(?:\\?[\"'])?[ ]{0,4}[:=][ ]{0,4})"
-    r"|(?P<op>[ \t]{0,8}(?::=|=>|->|\?=|\|\|=|[:=|\uff1a](?!=))[ \t]{0,8}(?:\r?\n[ \t]{1,40}(?=[\"']))?)"
+    r"(?P<list>,?\s{0,80}(?:\{\s{0,80}(?:(?:type|description|sensitive|nullable)[ ]{0,12}=[^\n]{1,120}\n\s{0,40}){0,3})?(?:\\?[\"'])?(?:[Vv]alue|content|default|VALUE)(?:\\?[\"'])?[ ]{0,4}[:=][ ]{0,4})"
+    r"|(?P<op>[ \t]{0,8}(?::=|=>|->|\?=|\|\|=|[:=|\uff1a\u662f\u4e3a\u306f](?!=)|(?<=[ ])(?:string|String|str|&str|text|char\*|\[\]byte)[ ]=)[ \t]{0,8}(?:\r?\n[ \t]{1,40}(?=[\"']))?)"
     r"|(?P<pair>,[ \t]{0,4}(?=\\{0,3}[\"'`]))"
     r"|(?P<call>\([ \t]{0,4}(?=[\"'`]))"
-    r"|(?P<tag>>)(?=[^<>\s])"
-    r"|(?P<word>(?:[ \t]{1,4}(?:for|of|to|on|in)(?:[ ][\w.'-]{1,20}){1,4}?)?[ \t]{1,4}(?:is|was|are|to|ist|es|est|:=)[ \t]{0,2}:?[ \t]{1,4}(?:now[ \t]+)?)"
-    r"|(?P<gap>[ \t]{1,4})"
+    r"|(?P<tag>>)(?=[^<>\s]|<!\[CDATA)"
+    r"|(?P<word>(?:[ \t]{1,4}(?:for|of|to|on|in)(?:[ ][\w.'-]{1,20}){1,4}?)?[ \t]{1,4}(?:is|was|are|to|ist|lautet|es|est|\xe9|\xe8|\xe4r|er|jest|on|:=)[ \t]{0,2}:?[ \t]{1,4}(?:now[ \t]+)?)"
+    r"|(?P<gap>[ \t]{1,4}|,(?=[^\s,\"'`]))"
     r")"
     r"(?:(?:Final|str|string|String|&str|text|Optional\[str\]|str \| None|SecretStr)[ \t]{0,4}=[ \t]{0,4})?"
 )
@@ -179,8 +168,10 @@ _BARE = re.compile(
     r"(?:[^\s\"'`<>&;,|\\{}()]|\\(?![nrt\"'])|[,;](?=[^\s,;\"'\\])(?![\w. -]{1,40}+[=:])|&(?!\w{1,40}=|amp;)|"
     r"['](?=[\w!@#$%^*-])|[({](?=[^\s)}]*[)}])[^\s(){}]*[)}]){1,2000}+"
 )
-_TAG = re.compile(r"[^<>\n]{1,400}+(?=</)")
+_TAG = re.compile(r"(?:<!\[CDATA\[)?(?P<v>[^<>\n]{1,400}?)(?:\]\]>)?(?=</)")
 _SCHEME = re.compile(r"(?:bearer|token|apikey|api-key|key|ssws)[ \t]{1,4}", re.IGNORECASE)
+_SPOKEN = frozenset({"key", "keys", "token", "code", "secret", "phrase"})
+_SAID = re.compile(r"(?<!\w)([A-Za-z]{2,16}|2fa)[ -]$")
 _HEAD = 64  # characters of a name in front of its trigger
 
 
@@ -194,6 +185,8 @@ def keyed(text: str, start: int, end: int, seen: Seen) -> Iterator[Span]:
     seen.name = matched.end("rest")
     front = _head(text, start)
     name = text[start - front : seen.name].rstrip(".")
+    if name.lower() in _SPOKEN and (before := _SAID.search(text, max(0, start - front - 24), start - front)):
+        name = f"{before[1]}_{name}"  # `license key`, `verification code`
     of = kind(name)
     if of:
         yield from _valued(text, matched, start - front, of, seen)
@@ -218,8 +211,8 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         if text[name_start - 1 : name_start] not in {"<", ":"}:
             return
         value = _TAG.match(text, at)
-        if value and believed(of, value[0], quoted=True):
-            yield at, value.end(), what
+        if value and believed(of, value["v"], quoted=True):
+            yield *value.span("v"), what
         return
     scheme = _SCHEME.match(text, at) if of == "token" else None
     if scheme:
@@ -228,6 +221,11 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         return
     if how == "gap":
         flag = text[name_start - 1 : name_start] == "-" or text[name_start : name_start + 1] == "-"
+        if text[at : at + 1] in {'"', "'"} and not flag:
+            quoted = _quoted(text, at)
+            if quoted and believed(of, text[slice(*quoted)], quoted=_defined(text, name_start)):
+                yield *quoted, what
+            return
         if (
             flag
             or (of == "password" and _NETRC.search(text, max(0, name_start - 120), name_start))
@@ -239,10 +237,15 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         if token:
             if token.end() - at > LONG:
                 seen.until = token.end()
-            value_text = token[0].rstrip(".:!?)]}")
+            value_text = token[0].rstrip(".:?)]}" if of == "password" else ".:!?)]}")
             if _NAME.match(value_text):
                 return  # the name of another value
-            if bare(value_text) and of in {"secret", "token", "password"} and not _hash_like(text, name_start):
+            if (
+                (of == "password" and strong(value_text))
+                or (of == "code" and believed(of, value_text, quoted=False) and not _YEAR.fullmatch(value_text))
+            ) and not _hash_like(text, name_start):
+                yield at, at + len(value_text), what
+            elif bare(value_text) and of in {"secret", "token", "password"} and not _hash_like(text, name_start):
                 yield at, at + len(value_text), what
         return
     quoted = _quoted(text, at)
@@ -270,15 +273,20 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         seen.until = token.end()
     value_text = token[0].rstrip(".,:;!?)]}'") if not token[0].endswith(("=", "!")) else token[0]
     follows = text[at + len(value_text) : at + len(value_text) + 1]
-    if follows in {"(", "["} or not value_text:
+    if follows in {"(", "["} or not value_text or (value_text[0] == "(" and token[0][-1] == ")"):
         return
+    if of == "token" and _PARAMETER.match(text, at + len(value_text)):
+        return  # the scheme of a header
     spaced = how == "word"
-    if spaced and of != "code" and not (DIGIT.search(value_text) or _odd(value_text)):
+    if spaced and of != "code" and not (DIGIT.search(value_text) or _odd(value_text) or len(_TURN.findall(value_text)) > 2):
         return
     if believed(of, value_text, quoted=_environment(text, name_start, matched)):
         yield at, at + len(value_text), what
 
 
+_PARAMETER = re.compile(r"[ \t]{1,4}[\w-]{1,40}=")
+_YEAR = re.compile(r"(?:19|20)\d\d")
+_TURN = re.compile(r"[a-z][A-Z]")
 _ASKS = (
     "get",
     "fetch",
@@ -305,6 +313,11 @@ _WHAT = {
     "session": "secret/session",
     "code": "secret/code",
 }
+
+
+def _defined(text: str, name_start: int) -> bool:
+    """`#define NAME "value"`."""
+    return text.startswith(("#define ", "define "), max(0, name_start - 8)) or text[max(0, name_start - 4) : name_start] == "ENV "
 
 
 def _odd(value: str) -> bool:
@@ -355,8 +368,9 @@ _COOKIE = re.compile(r"2?\\{0,3}[\"'`]?\]?[ \t]{0,4}[:=][ \t]{0,4}\\{0,3}[\"'`]?
 _PAIR = re.compile(r"[; \t]{0,4}(?P<k>[\w.!#$%&*+^|~-]{1,80}+)(?:=(?P<v>[^;\s\"'`\\,]*+))?(?=[;\s\"'`\\,]|$)")
 _ATTRIBUTE = frozenset("path domain expires max-age samesite secure httponly priority partitioned version".split())
 _HARMLESS = re.compile(r"theme|lang|locale|consent|^_g[aid]|^_fbp|^_hj|utm|timezone|^tz$|currency|cookie_?(?:notice|banner)|intercom-id|variant|experiment|^ab", re.IGNORECASE)  # fmt: skip
-_SIGNED = re.compile(r"=(?P<v>[A-Za-z0-9%+/_=~.-]{16,1200}+)")
+_SIGNED = re.compile(r"=[\"']?(?P<v>[A-Za-z0-9%+/_=~.-]{16,1200}+)")
 _USERPASS = re.compile(r"[ =]?[\"']?(?P<user>[\w.@+-]{1,80}):(?P<v>[^\s\"'$]{4,200})")
+_USER_PERCENT = re.compile(r"[ =]?[\"']?(?P<user>[\w.@+\\/-]{1,80})%(?P<v>[^\s\"'$]{4,200})")
 _SHORT_P = re.compile(r"(?P<q>[\"']?)(?P<v>[^\s\"'$-][^\s\"']{3,100})(?P=q)")
 
 
@@ -460,36 +474,135 @@ def signature(text: str, start: int, end: int) -> Iterator[Span]:
     if text[start:end].lower() == "sig":
         if before in {"?", "&", ";"} and len(matched["v"]) >= 20:
             yield *matched.span("v"), "secret/signed-url"
+    elif text.startswith("oauth_", start - 6):
+        yield *matched.span("v"), "secret/signed-url"
     elif before in {"?", "&", "-", ";", " ", ","} and (
         before != " " or "Credential=" in text[max(0, start - 240) : start]
     ):
         yield *matched.span("v"), "secret/signed-url"
 
 
-_CURL_USER = re.compile(r"(?:curl|wget|http|https|xh)\b[^\n|;]{0,230}$")
-_MYSQL = re.compile(
-    r"\b(?:(?:docker|podman|helm registry|oras|skopeo) login|mysql|mysqldump|mysqladmin|mariadb|sshpass|mariadb-dump|mysqlimport)\b[^\n|;]{0,230}$"
-)
-_REDIS = re.compile(r"\bredis-cli\b[^\n|;]{0,230}$")
+_COMMAND = {  # flag → commands whose password it takes, and whether that is behind a user's name
+    "u": (re.compile(r"(?:curl|wget|http|https|xh)\b[^\n|;]{0,230}$"), True),
+    "a": (re.compile(r"(?:(?P<plain>\bredis-cli)|http|https|xh)\b[^\n|;]{0,230}$"), True),
+    "p": (
+        re.compile(
+            r"\b(?:[a-z][\w-]{1,20}(?: [a-z-]{2,16})? login|twine upload|mysql|mysqldump|mysqladmin|mariadb|sshpass|mariadb-dump|mysqlimport|7za?|rar)\b[^\n|;]{0,230}$"
+        ),
+        False,
+    ),
+    "w": (re.compile(r"\bldap(?:search|add|modify|delete|whoami|compare|modrdn)\b[^\n|;]{0,230}$"), False),
+    "P": (re.compile(r"\b(?:sqlcmd|bcp|osql|isql|tsql|unzip|zip|ipmitool)\b[^\n|;]{0,230}$"), False),
+    "U": (re.compile(r"\b(?:smbclient|rpcclient|smbmap|net|wmic)\b[^\n|;]{0,230}$"), True),
+}
+_SPACED = ("sshpass", "login", "twine")  # others glue `-p` to its value
 
 
 def short_flag(text: str, start: int, end: int) -> Iterator[Span]:
-    """`curl -u user:password`, `mysql -pPASSWORD`, `sshpass -p`, `redis-cli -a`."""
+    """`curl -u user:password`, `mysql -pPASSWORD`, `sshpass -p`, `redis-cli -a`, `ldapsearch -w`, `smbclient -U user%password`."""
     line = text[max(0, start - 240) : start + 1]
     flag = text[end - 1]
-    if flag == "u" and _CURL_USER.search(line):
-        matched = _USERPASS.match(text, end)
+    command, user = _COMMAND[flag]
+    found = command.search(line)
+    if not found:
+        return
+    if user and not found.groupdict().get("plain"):
+        matched = (_USER_PERCENT if flag == "U" else _USERPASS).match(text, end)
         if matched and believed("password", matched["v"], quoted=True):
             yield *matched.span("v"), "secret/password"
-    elif flag == "p" and _MYSQL.search(line):
-        at = end + (text[end : end + 1] == " " and ("sshpass" in line or "login" in line))
-        matched = _SHORT_P.match(text, at)
-        if matched and not placeholder(matched["v"]) and not matched["v"].startswith(("-", "=", "ort")):
+        return
+    glued = flag == "p" and not any(word in line for word in _SPACED)
+    matched = _SHORT_P.match(text, end + (text[end : end + 1] == " " and not glued))
+    if matched and not placeholder(matched["v"]) and not matched["v"].startswith(("-", "=", "ort")):
+        if flag in "pa" or believed("password", matched["v"], quoted=True):
             yield *matched.span("v"), "secret/password"
-    elif flag == "a" and _REDIS.search(line):
-        matched = _SHORT_P.match(text, end + (text[end : end + 1] == " "))
-        if matched and believed("password", matched["v"], quoted=True):
-            yield *matched.span("v"), "secret/password"
+
+
+def user_flag(text: str, _start: int, end: int) -> Iterator[Span]:
+    """`--user name:password`."""
+    matched = _USERPASS.match(text, end)
+    if matched and believed("password", matched["v"], quoted=True):
+        yield *matched.span("v"), "secret/password"
+
+
+# Without a name beside it, but in a known place
+
+_ORACLE = re.compile(r"[ ]?(?P<user>[\w.$#-]{1,40})/(?P<v>[^\s\"'`<>]{1,128})@(?=[/\w(])")
+_LOGIN = re.compile(
+    r"(?:\s?=\s?)?\(\s{0,4}(?:[^\s\"'(),]{1,60}\s{0,2},\s{0,4})?[\"'][^\"'\n]{1,80}[\"']\s{0,2},\s{0,4}(?P<q>[\"'])(?P<v>[^\"'\n]{4,120})(?P=q)\s{0,4}[,)]"
+)
+_PUTTY = re.compile(r"[ ]\d{1,3}\s{1,2}(?P<v>(?:[A-Za-z0-9+/=]{1,64}\s{1,2})*[A-Za-z0-9+/=]{16,64})")
+_SEED = re.compile(
+    r"(?:seed|recovery|backup|secret|wallet|mnemonic|phrase)?(?:[ _-](?:phrase|words))?[\"']?[ ]?(?:is|are|:|=)\s{1,3}[\"']?(?P<v>(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})(?![a-z])"
+)
+_SEED_OF = re.compile(r"(?:seed|recovery|backup|secret|wallet|mnemonic)[ _-]$", re.IGNORECASE)
+PASS_FILE = re.compile(r"(?:(?<=\s)|^)[\w.*-]{1,80}:(?:\d{4,5}|\*):[\w.*-]{1,60}:[\w.*@-]{1,60}:(?P<v>[^\s:]{4,120})(?=\s|$)", re.MULTILINE)
+USER_PASSWORD = re.compile(r"[a-z][\w.@+-]{1,63}:(?P<v>[^\s:]{6,120})")
+
+
+def oracle(text: str, end: int) -> Iterator[Span]:
+    """`user/password@host` behind `sqlplus` or `jdbc:oracle:thin:`."""
+    matched = _ORACLE.match(text, end)
+    if matched and believed("password", matched["v"], quoted=True):
+        yield *matched.span("v"), "secret/connection-string"
+
+
+def login(text: str, end: int) -> Iterator[Span]:
+    """The second of two literals: `auth=("bob", "…")`, `login("bob", "…")`."""
+    matched = _LOGIN.match(text, end)
+    if matched and DIGIT.search(matched["v"]) and believed("password", matched["v"], quoted=True):
+        yield *matched.span("v"), "secret/password"
+
+
+def putty(text: str, end: int) -> Iterator[Span]:
+    """The private lines of a key of PuTTY."""
+    matched = _PUTTY.match(text, end)
+    if matched:
+        yield *matched.span("v"), "secret/private-key"
+
+
+def seed(text: str, start: int, end: int) -> Iterator[Span]:
+    """Twelve to twenty-four words that are a key."""
+    if text[start:end].lower() == "mnemonic" or _SEED_OF.search(text, max(0, start - 12), start):
+        matched = _SEED.match(text, end)
+        if matched and len(set(matched["v"].split())) > 5:
+            yield *matched.span("v"), "secret/seed-phrase"
+
+
+def pass_file(matched: re.Match[str]) -> Iterator[Span]:
+    """The password of a line of `.pgpass`."""
+    if believed("password", matched["v"], quoted=True):
+        yield *matched.span("v"), "secret/password"
+
+
+def user_password(decoded: str) -> bool:
+    """Whether a word encoded `user:password`, and not a thing and its number."""
+    matched = USER_PASSWORD.fullmatch(decoded)
+    return matched is not None and (DIGIT.search(matched["v"]) is not None or len(_TURN.findall(matched["v"])) > 2) and not matched["v"].isdigit() and (
+        believed("password", matched["v"], quoted=True) and not UUID.fullmatch(matched["v"])
+    )
+
+
+# What a password is called where letters are not Latin: looked for in texts that are not ASCII
+
+FOREIGN = (
+    "\u043f\u0430\u0440\u043e\u043b\u044c", "\u041f\u0430\u0440\u043e\u043b\u044c", "\u5bc6\u7801", "\u5bc6\u78bc", "\u53e3\u4ee4", "\u30d1\u30b9\u30ef\u30fc\u30c9",
+    "\ube44\ubc00\ubc88\ud638", "\u0643\u0644\u0645\u0629 \u0627\u0644\u0645\u0631\u0648\u0631", "\u05e1\u05d9\u05e1\u05de\u05d4", "has\u0142o", "Has\u0142o", "\u015fifre", "\u015eifre",
+    "\u03ba\u03c9\u03b4\u03b9\u03ba\u03cc\u03c2", "\u039a\u03c9\u03b4\u03b9\u03ba\u03cc\u03c2", "m\u1eadt kh\u1ea9u", "M\u1eadt kh\u1ea9u", "\u0930\u093e\u0938\u0935\u0930\u094d\u0921",
+)  # fmt: skip
+
+
+def foreign(text: str) -> Iterator[Span]:
+    """A password beside its name in another script."""
+    seen = Seen()
+    for word in FOREIGN:
+        at = text.find(word)
+        while at >= 0:
+            end = at + len(word)
+            matched = _ASSIGN.match(text, end)
+            if matched and matched.lastgroup in {"op", "word"} and end >= seen.until:
+                yield from _valued(text, matched, at, "password", seen)
+            at = text.find(word, end)
 
 
 # Beside the name of a service
