@@ -19,7 +19,7 @@ _REMEMBER: frozenset[Callable[..., Iterator[Span]]] = frozenset(
     {secret.keyed, secret.cookie, secret.private_key, secret.private_key_end}
 )
 
-_NAMED = "pass pwd psw secret token key credential jwt senha kennwort contrase wachtwoord parola otp pin session sess sid auth clave code pw losenord l\xf6senord heslo salasana kodeord adgangskode sifre jelsz".split()  # fmt: skip
+_NAMED = "pass pwd psw secret token key credential jwt senha kennwort contrase wachtwoord parola otp pin session sess sid auth clave code pw psk losenord l\xf6senord heslo salasana kodeord adgangskode sifre jelsz".split()  # fmt: skip
 
 
 def _starts(find: Callable[[str, int], Iterator[Span]]) -> Finder:
@@ -77,6 +77,8 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
         ("basic", _word(secret.basic)),
         ("authorization", _ends(secret.authorization)),
         ("cookie", secret.cookie),
+        ("identified", _ends(secret.identified)),
+        *((words, secret.piped) for words in ("sudo -S", "--password-stdin", "passwd --stdin", "chpasswd")),
         ("phrase", secret.seed),
         ("mnemonic", secret.seed),
         ("signature", secret.signature),
@@ -91,7 +93,7 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
         ),
         *(
             (word, _ends(personal.birth))
-            for word in ("birth", "dob", "geboren", "geburtsdatum", "naissance", "nacimiento", "nascimento", "n\xe9 le", "n\xe9e le")
+            for word in ("birth", "dob", "geboren", "geburtsdatum", "naissance", "nacimiento", "nascimento", "nascita", "geboorte", "urodz", "geb.", "d.o.b", "n\xe9 le", "n\xe9e le")
         ),
         ("born", _word(personal.birth)),
         *(

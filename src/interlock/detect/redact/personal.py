@@ -58,7 +58,7 @@ def email(text: str, at: int, end: int) -> Iterator[Span]:
     if scheme >= 0 and not any(c in " /?\t\n\"'<>" for c in text[scheme + 3 : start]):
         return  # user and password of an address
     yield start, last, "pii/email"
-    if text[start - 1 : start] == "<" and text[last : last + 1] == ">":
+    if text[start - 1 : start] + text[last : last + 1] in {"<>", "()"}:
         written = _WRITTEN.search(text, max(0, start - 70), start - 1)
         if written and person(written["v"], 2):
             yield *written.span("v"), "pii/name"
@@ -93,7 +93,7 @@ _VERSION_LOW = re.compile(
     re.IGNORECASE,
 )
 _PHONE_WORD = re.compile(
-    r"(?:phone|\btel\b|\btel[.:]|telephone|telefon|mobile|\bcell\b|\bcell:|cellular|\bfax|whatsapp|\bsms\b|\bcall(?:ed|ing|er)?\b|\btext\b me|\bring\b|\bdial|handy|m[oó]vil|tél|contact(?: number)?|msisdn|celular|t\xe9l\xe9fono|\u0442\u0435\u043b|\u96fb\u8a71|\u7535\u8bdd|\u624b\u673a|\uc804\ud654|number is|reach (?:me|us|him|her)|\bph[.:#])[\w \"'\\]{0,20}[^\w\n]{0,8}(?:at|on|is|me|us|number|no\.?)?[ :=\"'\\(+]{0,6}$",
+    r"(?:phone|\btel\b|\btel[.:]|telephone|telefon|mobile|\bmob\b|\bcell\b|\bcell:|cellular|\bfax|whatsapp|\bsms\b|\bcall(?:ed|ing|er)?\b|\btext\b me|\bring\b|\bdial|handy|m[oó]vil|tél|contact(?: number)?|msisdn|celular|t\xe9l\xe9fono|\u0442\u0435\u043b|\u96fb\u8a71|\u7535\u8bdd|\u624b\u673a|\uc804\ud654|number is|reach (?:me|us|him|her)|\bph[.:#])[\w \"'\\]{0,20}[^\w\n]{0,8}(?:at|on|is|me|us|number|no\.?)?[ :=\"'\\(+]{0,6}$",
     re.IGNORECASE,
 )  # fmt: skip
 _AREA = re.compile(r"\(?0\d{2,5}\)?[ ]?/[ ]?\d{3,9}(?:[ -]?\d{1,5})?")
@@ -276,7 +276,7 @@ def _private(parts: list[int]) -> bool:
 _UNIX = re.compile(r"1[0-9]{9}(?:\d{3}){0,3}$")
 
 
-_PHONE_HINTS = "phone tel mobile cell fax whatsapp sms call text ring dial handy móvil movil tél contact msisdn celular t\xe9l \u0442\u0435\u043b \u96fb\u8a71 \u7535\u8bdd \u624b\u673a \uc804\ud654 number reach ph".split()
+_PHONE_HINTS = "phone tel mob cell fax whatsapp sms call text ring dial handy móvil movil tél contact msisdn celular t\xe9l \u0442\u0435\u043b \u96fb\u8a71 \u7535\u8bdd \u624b\u673a \uc804\ud654 number reach ph".split()
 
 
 def _phone_word(before: str) -> bool:
@@ -400,6 +400,8 @@ def colons(matched: re.Match[str]) -> Iterator[Span]:
         ip = IPv6Address(value)
     except AddressValueError:
         return
+    if ip.ipv4_mapped is not None and (ip.ipv4_mapped.is_private or ip.ipv4_mapped.is_unspecified):
+        return
     private = (
         ip.is_loopback or ip.is_link_local or ip.is_unspecified or (int(ip) >> 121) == 0xFC >> 1 or ip.is_multicast
     )
@@ -486,13 +488,18 @@ _NOT_NAME = frozenset(
 )
 
 
+_FIRST_OF_TWO = re.compile(r"(?<!\w)(?:full|first|last|family|given|middle|maiden|patient|customer|contact|client|guest|holder)[ ]$", re.IGNORECASE)
+
+
 def name_key(text: str, start: int, end: int) -> Iterator[Span]:
     """A person's name behind a key that says so."""
     head = 0
     while head < 24 and start - head and ((char := text[start - head - 1]).isalnum() or char in "_-"):
         head += 1
+    if text[start - head - 1 : start - head] == " " and (word := _FIRST_OF_TWO.search(text, max(0, start - head - 12), start - head)):
+        head += len(word[0])  # `full name`
     matched = _NAME_KEY.match(text, end)
-    key = (text[start - head : end] + (matched["rest"] if matched else "")).replace("_", "").replace("-", "").lower()
+    key = (text[start - head : end] + (matched["rest"] if matched else "")).replace("_", "").replace("-", "").replace(" ", "").lower()
     if matched:
         if name_value(key, matched["v"]):
             yield *matched.span("v"), "pii/name"

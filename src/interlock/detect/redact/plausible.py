@@ -21,7 +21,7 @@ _HOLDERS = (
     "example sample dummy placeholder replace redacted fake masked xxxx 0123456789 abcdefgh deadbeef lorem".split()
 )
 _MARKED_HOLDERS = [*"*** ... … ••• secret:// ${ $( {{ %( insert- insert_ your- your_".split(), "your "]
-_HOLDER = re.compile(r"change[-_ ]?(?:me|this|it)|not[-_]?(?:a[-_]?)?(?:real|secret|so)|<[a-z _-]+>|%s(?![a-z0-9])")
+_HOLDER = re.compile(r"change[-_ ]?(?:me|this|it)|not[-_]?(?:a[-_]?)?(?:real|secret|so)|<[a-z _-]+>|(?<![\w$])%s(?![\w@])")
 _WHOLE = re.compile(r"<.*>$|%\w+%$|\[[^\]]*\]|\{.*\}$|\$[A-Za-z_]\w*$")
 MARK = re.compile(r"\[[a-z][a-z0-9-]{1,30}(?::[A-Za-z0-9_.:-]{1,80})?\]")  # what we put in the place of a value
 _WORDS = sorted(
@@ -34,7 +34,7 @@ _WORDS = sorted(
         "postgres postgresql mysql mongo mongodb redis rabbitmq minio github gitlab openai anthropic bearer basic "
         "very strong long random safe hidden session csrf jwt app application service server db database enter confirm "
         "forgot forgotten reset change changed missing expired failed rotated removed unknown field prompt input text "
-        "abc xyz base64 hex sha256 sha1 md5 hs256 rs256 bytes str int bool type function return self encoded yes no not "
+        "abc xyz base64 hex sha256 sha512 aes128 aes256 argon2 pbkdf2 utf8 oauth2 sha1 md5 hs256 rs256 bytes str int bool type function return self encoded yes no not "
         "set unset on off was has must should be only with and or from by at as it its than then when if any all "
     ).split(),
     key=len,
@@ -122,7 +122,7 @@ _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 _PASSWORD = frozenset(
     "password passwd passphrase passwort pass pwd passcode userpassword dbpassword pgpassword contrasena contraseña "
     "senha kennwort wachtwoord parola motdepasse sshpass rootpw adminpw pw psw passw mypass userpass dbpass "
-    "bindpw clave passe kodeord adgangskode passord salasana heslo sifre losenord jelszo requirepass masterauth".split()
+    "bindpw clave passe kodeord adgangskode passord salasana heslo sifre losenord jelszo requirepass masterauth psk wpapsk".split()
 )
 _SECRET = frozenset(
     "secret secrets credential credentials apikey apitoken accesskey secretkey authtoken accesstoken privatekey "
@@ -137,7 +137,7 @@ _SESSION = frozenset(
 )
 _CODE_KEY = frozenset("otp pin totp mfa passcode tan smscode".split())
 _CODES = frozenset(
-    "verification otp mfa auth authentication authorization sms 2fa login security time onetime access passcode signin activation "
+    "verification otp mfa fa auth authentication authorization sms 2fa login security time onetime access passcode signin activation "
     "confirmation backup recovery".split()
 )
 _KEY_OF = frozenset(
@@ -159,7 +159,7 @@ _NEVER = frozenset(
     "primary foreign cache sort partition idempotency object row shard dedup deduplication routing range lookup group "
     "public pub translation next page continuation previous prev sync resume cursor delta start stop pad bos eos unk sep "
     "mask special max min num prompt completion input output total cached reasoning tokenizer tokenized monkey keyboard "
-    "keyword keywords hash bucket s3 map dict index parent unique composite natural surrogate storage_key "
+    "keyword keywords hash bucket s3 map dict index parent unique composite natural surrogate storage_key socket "
     "bypass compass surpass trespass encompass underpass overpass any each every arrow enter shift press unexpected "
     "registry_key hot search stop first last n i tree menu config_key".split()
 )

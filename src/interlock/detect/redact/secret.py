@@ -136,6 +136,8 @@ def address(text: str, at: int) -> Iterator[Span]:
             and believed("password", value, quoted=True)
         ):
             yield *matched.span("v"), "secret/connection-string"
+            if bare(user):
+                yield *matched.span("user"), "secret/connection-string"
             return
         if value.casefold() == "x-oauth-basic" and bare(user):
             yield *matched.span("user"), "secret/connection-string"
@@ -155,8 +157,8 @@ _ASSIGN = re.compile(
     r"|(?P<pair>,[ \t]{0,4}(?=\\{0,3}[\"'`]))"
     r"|(?P<call>\([ \t]{0,4}(?=[\"'`]))"
     r"|(?P<tag>>)(?=[^<>\s]|<!\[CDATA)"
-    r"|(?P<word>(?:[ \t]{1,4}(?:for|of|to|on|in)(?:[ ][\w.'-]{1,20}){1,4}?)?[ \t]{1,4}(?:is|was|are|to|ist|lautet|es|est|\xe9|\xe8|\xe4r|er|jest|on|:=)[ \t]{0,2}:?[ \t]{1,4}(?:now[ \t]+)?)"
-    r"|(?P<gap>[ \t]{1,4}|,(?=[^\s,\"'`]))"
+    r"|(?P<word>(?:[ \t]{1,4}(?:for|of|to|on|in)(?:[ ][\w.'-]{1,20}){1,4}?)?[ \t]{1,4}(?:is|was|are|to|(?:(?:has|have)[ ]been[ ]|was[ ]|is[ ])?(?:changed|reset|set|updated|rotated)[ ]to|ist|lautet|es|est|\xe9|\xe8|\xe4r|er|jest|on|:=)[ \t]{0,2}:?[ \t]{1,4}(?:now[ \t]+)?)"
+    r"|(?P<gap>[ \t]{1,4}(?:[05789-][ \t]{1,4}(?=\S{4}))?|,(?=[^\s,\"'`]))"
     r")"
     r"(?:(?:Final|str|string|String|&str|text|Optional\[str\]|str \| None|SecretStr)[ \t]{0,4}=[ \t]{0,4})?"
 )
@@ -171,7 +173,7 @@ _BARE = re.compile(
 _TAG = re.compile(r"(?:<!\[CDATA\[)?(?P<v>[^<>\n]{1,400}?)(?:\]\]>)?(?=</)")
 _SCHEME = re.compile(r"(?:bearer|token|apikey|api-key|key|ssws)[ \t]{1,4}", re.IGNORECASE)
 _SPOKEN = frozenset({"key", "keys", "token", "code", "secret", "phrase"})
-_SAID = re.compile(r"(?<!\w)([A-Za-z]{2,16}|2fa)[ -]$")
+_SAID = re.compile(r"(?<!\w)([A-Za-z]{2,16}|2[Ff][Aa])[ -]$")
 _HEAD = 64  # characters of a name in front of its trigger
 
 
@@ -241,7 +243,7 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
             if _NAME.match(value_text):
                 return  # the name of another value
             if (
-                (of == "password" and strong(value_text))
+                (of == "password" and (strong(value_text) or _directive(text, name_start, at, value_text)))
                 or (of == "code" and believed(of, value_text, quoted=False) and not _YEAR.fullmatch(value_text))
             ) and not _hash_like(text, name_start):
                 yield at, at + len(value_text), what
@@ -313,6 +315,20 @@ _WHAT = {
     "session": "secret/session",
     "code": "secret/code",
 }
+
+
+def _directive(text: str, name_start: int, at: int, value: str) -> bool:
+    """`requirepass forest976`: a line of a configuration, or a name that is nothing but a password's."""
+    line = not text[max(0, name_start - 1) : name_start].strip(" \t") and text[at + len(value) : at + len(value) + 1] in {"", "\n", "\r"}
+    least = 6 if line and text[max(0, name_start - 1) : name_start] in {"", "\n"} else 8
+    return (
+        least <= len(value) <= 64
+        and (least == 6 or text[name_start : name_start + 5].lower() not in {"pass ", "pass\t"})
+        and len(DIGIT.findall(value)) > 1
+        and value.isalnum()
+        and classes(value) > 1
+        and believed("password", value, quoted=False)
+    )
 
 
 def _defined(text: str, name_start: int) -> bool:
@@ -415,12 +431,11 @@ def authorization(text: str, end: int) -> Iterator[Span]:
         "api-key",
         "key",
         "sso-key",
+        "api-token",
         "klaviyo-api-key",
         "bot",
         "oauth",
-        "sswS",
         "splunk",
-        "genieKey",
         "discord",
         "geniekey",
         "ssws",
@@ -430,7 +445,7 @@ def authorization(text: str, end: int) -> Iterator[Span]:
         "hmac",
     }:
         return
-    if believed("token", value, quoted=True):
+    if believed("token", value, quoted=True) or UUID.fullmatch(value):
         yield matched.start("v"), matched.start("v") + len(value), "secret/token"
 
 
@@ -487,7 +502,7 @@ _COMMAND = {  # flag → commands whose password it takes, and whether that is b
     "a": (re.compile(r"(?:(?P<plain>\bredis-cli)|http|https|xh)\b[^\n|;]{0,230}$"), True),
     "p": (
         re.compile(
-            r"\b(?:[a-z][\w-]{1,20}(?: [a-z-]{2,16})? login|twine upload|mysql|mysqldump|mysqladmin|mariadb|sshpass|mariadb-dump|mysqlimport|7za?|rar)\b[^\n|;]{0,230}$"
+            r"\b(?:[a-z][\w-]{1,20}(?: [a-z-]{2,16})? login|twine upload|mongo(?:sh|dump|restore|export|import)?|cqlsh|arangosh|mysql|mysqldump|mysqladmin|mariadb|sshpass|mariadb-dump|mysqlimport|7za?|rar)\b[^\n|;]{0,230}$"
         ),
         False,
     ),
@@ -495,7 +510,7 @@ _COMMAND = {  # flag → commands whose password it takes, and whether that is b
     "P": (re.compile(r"\b(?:sqlcmd|bcp|osql|isql|tsql|unzip|zip|ipmitool)\b[^\n|;]{0,230}$"), False),
     "U": (re.compile(r"\b(?:smbclient|rpcclient|smbmap|net|wmic)\b[^\n|;]{0,230}$"), True),
 }
-_SPACED = ("sshpass", "login", "twine")  # others glue `-p` to its value
+_SPACED = ("sshpass", "login", "twine", "mongo", "cqlsh", "arangosh")  # others glue `-p` to its value
 
 
 def short_flag(text: str, start: int, end: int) -> Iterator[Span]:
@@ -531,6 +546,9 @@ _ORACLE = re.compile(r"[ ]?(?P<user>[\w.$#-]{1,40})/(?P<v>[^\s\"'`<>]{1,128})@(?
 _LOGIN = re.compile(
     r"(?:\s?=\s?)?\(\s{0,4}(?:[^\s\"'(),]{1,60}\s{0,2},\s{0,4})?[\"'][^\"'\n]{1,80}[\"']\s{0,2},\s{0,4}(?P<q>[\"'])(?P<v>[^\"'\n]{4,120})(?P=q)\s{0,4}[,)]"
 )
+_TOKEN_LOGIN = re.compile(r"\(\s{0,4}[\"'](?P<v>[^\"'\s]{20,200})[\"']\s{0,2}\)")
+_PIPED = re.compile(r"\b(?:echo|printf|print)[ ]{1,3}(?:-[ne][ ])?(?:[\"']?%s\S{0,3}[ ])?(?P<q>[\"']?)(?:(?P<user>[\w.-]{1,40}):)?(?P<v>[^\s\"'|$<>]{4,128})(?P=q)[ ]{0,3}$")
+_IDENTIFIED = re.compile(r"(?:[ ]WITH[ ]\S{1,40})?[ ](?:BY|AS)[ ](?:PASSWORD[ ])?(?P<q>[\"'])(?P<v>[^\"'\n]{4,128})(?P=q)", re.IGNORECASE)
 _PUTTY = re.compile(r"[ ]\d{1,3}\s{1,2}(?P<v>(?:[A-Za-z0-9+/=]{1,64}\s{1,2})*[A-Za-z0-9+/=]{16,64})")
 _SEED = re.compile(
     r"(?:seed|recovery|backup|secret|wallet|mnemonic|phrase)?(?:[ _-](?:phrase|words))?[\"']?[ ]?(?:is|are|:|=)\s{1,3}[\"']?(?P<v>(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})(?![a-z])"
@@ -549,8 +567,27 @@ def oracle(text: str, end: int) -> Iterator[Span]:
 
 def login(text: str, end: int) -> Iterator[Span]:
     """The second of two literals: `auth=("bob", "…")`, `login("bob", "…")`."""
+    matched = _TOKEN_LOGIN.match(text, end)
+    if matched and bare(matched["v"]):
+        yield *matched.span("v"), "secret/token"
+        return
     matched = _LOGIN.match(text, end)
     if matched and DIGIT.search(matched["v"]) and believed("password", matched["v"], quoted=True):
+        yield *matched.span("v"), "secret/password"
+
+
+def piped(text: str, start: int, _end: int) -> Iterator[Span]:
+    """`echo PASSWORD | sudo -S`."""
+    bar = text.rfind("|", max(0, start - 120), start + 1)
+    matched = _PIPED.search(text, max(0, bar - 200), bar) if bar > 0 else None
+    if matched and believed("password", matched["v"], quoted=True):
+        yield *matched.span("v"), "secret/password"
+
+
+def identified(text: str, end: int) -> Iterator[Span]:
+    """`CREATE USER … IDENTIFIED BY 'PASSWORD'`."""
+    matched = _IDENTIFIED.match(text, end)
+    if matched and believed("password", matched["v"], quoted=True):
         yield *matched.span("v"), "secret/password"
 
 
