@@ -19,7 +19,7 @@ REMOVED = "[code removed]"
 KINDS: frozenset[Kind] = frozenset({"script", "shell", "formula", "template", "terminal"})
 MAX_HELD = 4096  # characters of a line, or of lines that belong together
 
-_PIPED = r"(?:curl|wget|fetch|iwr|irm|invoke-webrequest|invoke-restmethod)\b[^\n|;]{0,1000}\|\s{0,8}(?:sudo\s{1,8}(?:-\S{1,20}\s{1,8}){0,4})?(?:/\S{0,40}/)?(?:env\s{1,8})?(?:ba|z|da|k|c|tc|fi)?sh\b"
+_PIPED = r"(?:curl|wget|fetch|iwr|irm|invoke-webrequest|invoke-restmethod)\b(?:[^\n|;]|\\\n){0,1000}\|\s{0,8}(?:sudo\s{1,8}(?:-\S{1,20}\s{1,8}){0,4})?(?:/\S{0,40}/)?(?:env\s{1,8})?(?:ba|z|da|k|c|tc|fi)?sh\b"
 _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "script": re.compile(
         r"(?is)<\s{0,8}script\b(?:[^>]{0,2000}>)?|</\s{0,8}script\s{0,8}>"
@@ -29,7 +29,7 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
     ),
     "shell": re.compile(
         rf"(?i)\b{_PIPED}[^\n]{{0,200}}"
-        r"|\b(?:curl|wget)\b[^\n|;]{0,1000}\|\s{0,8}(?:sudo\s{1,8})?(?:python[\d.]{0,5}|perl|ruby|node|php)\b[^\n]{0,200}"
+        r"|\b(?:curl|wget)\b(?:[^\n|;]|\\\n){0,1000}\|\s{0,8}(?:sudo\s{1,8})?(?:python[\d.]{0,5}|perl|ruby|node|php)\b[^\n]{0,200}"
         r"|\b(?:ba|z|da|k)?sh\s{1,8}(?:-c\s{1,8})?[\"']?(?:<\(|\$\()\s{0,8}(?:curl|wget)\b[^\n]{0,400}"
         r"|\b(?:eval|source|\.)\s{1,8}[\"']?(?:<\(|\$\(|`)\s{0,8}(?:curl|wget)\b[^\n]{0,400}"
         r"|\bbase64\s{1,8}(?:-d|-D|--decode)\b[^\n|]{0,200}\|\s{0,8}(?:sudo\s{1,8})?(?:ba|z|da)?sh\b"
@@ -45,7 +45,7 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
         r"(?im)(?:^|(?<=[\t,;|]))[\t \"']{0,8}[=+\-@]{1,3}\s{0,4}"
         r"(?:(?:cmd|powershell|mshta|rundll32|msexcel|dde)\s{0,4}\|[^\n]{0,400}"
         r"|(?:sum\(\s{0,4}1\s{0,4}\+\s{0,4}1\s{0,4}\)\s{0,4}\*\s{0,4}cmd\|)[^\n]{0,400}"
-        r"|[^\n]{0,80}\b(?:hyperlink|webservice|importxml|importdata|importhtml|importfeed|importrange|image|filterxml|call|register|dde|dde_)\s{0,4}\([^\n]{0,400}"
+        r"|[^\n]{0,80}\b(?:hyperlink|webservice|importxml|importdata|importhtml|importfeed|importrange|image|filterxml|call|register|dde)\([^\n]{0,400}"
         r"|[^\n,;\t]{0,60}\|\s{0,4}'[^'\n]{0,200}'\s{0,4}![^\n]{0,80})"
     ),
     "template": re.compile(

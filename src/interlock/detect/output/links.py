@@ -48,7 +48,7 @@ _AUTOLINK = re.compile(r"<([A-Za-z][A-Za-z0-9+.-]{1,31}:[^\s<>]*+)>")
 _URL = re.compile(r"(?i)(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]*+):[/\\](?:[/\\]*+\[[^\s\]]*+\])?[^\s<>\"'`\[\]]*+")
 _FUNCTION = re.compile(r"(?i)(?:\burl\(|\bsrc\(|@import|image-set\()\s*+[\"']?\s*+([^\s\"')<>;]++)")
 _RELATIVE = re.compile(r"(?:(?<=[\"'(=,\s])|\A)[/\\]{2,}[^\s<>\"'`()]++")
-_HOSTED = re.compile(r"[/\\]{2,}(?:[^/\\\s]*[.@\[:%\u3002\uff0e\uff61]|\d+(?:[/\\?#]|\Z))")
+_HOSTED = re.compile(r"[/\\]{2,}(?:[^/\\\s\[]*[.@:%\u3002\uff0e\uff61]|\[[0-9A-Fa-f:]|\d+(?:[/\\?#]|\Z))")
 _WWW = re.compile(r"(?i)(?<![\w@./-])www\.[^\s<>\"'`\[\]]++")
 _BARE = re.compile(r"(?i)(?<![\w@./:\\-])((?:[a-z0-9_-]{1,63}\.){1,8}([a-z]{2,24}))(?::\d{1,5})?[/?#][^\s<>\"'`\[\]]*+")
 _TERMINAL = re.compile("(?:\x1b\\]|\x9d)8;[^;\x07\x1b\x9c]*+;([^\x07\x1b\x9c]*+)(?:\x07|\x1b\\\\|\x9c|\\Z)")
@@ -60,7 +60,7 @@ _TELLING = re.compile(
 )
 _ESCAPED = re.compile(r"\\([!-/:-@\[-`{-~])|\\u([0-9A-Fa-f]{4})")
 _STYLE_ESCAPE = re.compile(r"\\([0-9A-Fa-f]{1,6})\s?")
-_WEB = ("http:", "https:", "ftp:", "ws:", "wss:")
+_WEB = frozenset("http https ftp ws wss".split())
 _TAIL = ".,;:!?)]}*_~|"  # ends a sentence, not a reference
 _BLANKS = "".join(map(chr, range(33)))
 _TLDS = frozenset(
@@ -226,7 +226,8 @@ class LinkStream:
         at = 0
         while (found := _URL.search(text, at)) is not None:
             at = found.end(1) + 2  # a listed address may hold another one
-            if found[0].lower().startswith(_WEB):
+            scheme = found[1].lower()
+            if scheme in _WEB or scheme.endswith(("http", "https")):  # some readers find the end of a longer word
                 url = found[0].rstrip(_TAIL)
                 span = (found.start(), found.start() + len(url))
                 yield from self._judge(offsets, span, REMOVED, url, loaded=False)
