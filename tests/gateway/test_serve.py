@@ -120,6 +120,7 @@ def test_from_nothing_to_a_judged_call(
         assert PROVIDER_KEY not in said
         assert key not in said
         assert PROVIDER_KEY not in first.text + str(first.headers)
+        assert "not enforced here" in gateway.log.read_text()
         for line in gateway.log.read_text().splitlines():
             assert json.loads(line)["level"] == "info"
 

@@ -70,6 +70,7 @@ class Gateway:
     formats: Mapping[str, Format]
     operator: Callable[[str], bool] | None  # whether this token is the operator's; None: everybody is
     posture: Callable[[], dict[str, object]]
+    away: Callable[[], str] = lambda: ""  # why the stores do not serve now
     approvals: Mounted | None = None
     tracer: Tracer = field(default_factory=Tracer)
     on_close: Sequence[Callable[[], object]] = ()
@@ -269,10 +270,15 @@ class Gateway:
         elif path == "/healthz":  # alive; touches nothing, so that a store that is away restarts nobody
             await _answer(writer, 200, b'{"status":"ok"}', [JSON])
         elif path == "/readyz":
-            ready = not self.admission.closing
-            told: dict[str, object] = {"status": "ready" if ready else "stopping"}
+            away = self.away()
+            ready = not self.admission.closing and not away
+            told: dict[str, object] = {
+                "status": "ready" if ready else "stopping" if self.admission.closing else "store away"
+            }
             if self._is_operator(scope["headers"]):
                 try:
+                    if away:
+                        told |= {"why": away}
                     told |= {"posture": await asyncio.to_thread(self.posture)}
                 except Exception as problem:  # noqa: BLE001 - a port is away: that is what this route is asked
                     ready, told = False, {"status": "broken", "why": type(problem).__name__}

@@ -234,6 +234,7 @@ def _gateway(
         formats=FORMATS,
         operator=operator,
         posture=posture,
+        away=kept.away,
         approvals=Approvals(
             ApprovalsApi(Desk(kept.approvals, redact=redact)), kept.approvers, seconds=settings.body_timeout
         ),

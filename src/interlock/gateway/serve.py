@@ -20,6 +20,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import Any
 
+import orjson
 import uvicorn
 
 from interlock.config import Settings
@@ -95,6 +96,7 @@ def run(settings: Settings) -> int:
     host, port = listening.getsockname()[:2]
     if settings.workers == 1:
         gateway = build(settings, settings.manifest)
+        _tell(gateway)
         log.info("listening on %s:%d", host, port)
         Server(gateway, settings).run([listening])
         return 0
@@ -110,8 +112,17 @@ def work(settings: Settings, listening: socket.socket, number: int) -> None:
     except InterlockError as error:
         log.error("worker %d cannot start: %s", number, error)  # noqa: TRY400 - a message for operators, not a trace
         sys.exit(UNFIT)
+    if number == 1:
+        _tell(gateway)
     _follow_parent()
     Server(gateway, settings).run([listening])
+
+
+def _tell(gateway: Gateway) -> None:
+    """Say what is enforced and what is not (M10); `/readyz` has all of it."""
+    posture = gateway.posture()
+    log.info("policy %s, relaxed rules: %s", posture["policy"], orjson.dumps(posture["relaxed"]).decode())
+    log.info("not enforced here: %s", orjson.dumps(posture["not_enforced"]).decode())
 
 
 def _follow_parent() -> None:

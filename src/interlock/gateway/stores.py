@@ -46,6 +46,7 @@ class Stores:
     keys: Keys  # of agents
     approvers: Keys  # of humans who approve
     threaded: bool  # they are on another machine
+    away: Callable[[], str] = lambda: ""  # why they do not serve now
     close: tuple[Callable[[], object], ...] = ()
 
     def shut(self) -> None:
