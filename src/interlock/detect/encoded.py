@@ -17,7 +17,9 @@ from interlock.detect.offsets import Offsets, Rewriting
 
 MAX_BLOBS = 16
 MAX_STRETCH = 1 << 16  # characters of one stretch that are decoded
-_READABLE = 0.9
+_READABLE = 0.9  # of the characters are printable
+_WORDED = 0.6  # are letters or spaces
+_CODED = 0.95  # are letters or digits
 _SHORTEST = 8  # characters of a decoded text that says something
 
 _BASE64 = re.compile(
@@ -43,7 +45,9 @@ def readable(text: str) -> bool:
         return False
     shown = sum(c.isprintable() or c in "\n\r\t" for c in text)
     words = sum(c.isalpha() or c == " " for c in text)
-    return shown >= _READABLE * len(text) and words >= 0.6 * len(text) and "\ufffd" not in text
+    again = sum(c.isalnum() for c in text)  # a further layer has digits for letters
+    worded = words >= _WORDED * len(text) or again >= _CODED * len(text)
+    return shown >= _READABLE * len(text) and worded and "\ufffd" not in text
 
 
 def _text(octets: bytes) -> str:

@@ -42,7 +42,7 @@ _LETTERS = re.compile(r"[^\W\d_]{1,16}")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Undone:
-    """`ranges`: raw ranges by what was undone there. `payloads`: kind, text and raw range of what unseen characters spell."""
+    """`ranges`: raw ranges by what was undone. `payloads`: kind, text and raw range of what unseen characters spell."""
 
     text: str
     offsets: Offsets

@@ -32,8 +32,8 @@ _RAW = frozenset("script style textarea title xmp iframe noembed noframes".split
 _UNREAD = frozenset("script style template iframe noembed noframes head".split())
 _SAME_CLOSES = frozenset("p li tr td th option dt dd".split())
 _BLOCK = frozenset(
-    "address article aside blockquote body br center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 head header hr "
-    "html li main nav ol option p pre section table td th title tr ul".split()
+    "address article aside blockquote body br center dd div dl dt fieldset figure footer form h1 h2 h3 h4 h5 h6 head "
+    "header hr html li main nav ol option p pre section table td th title tr ul".split()
 )
 _DECLARATION = re.compile(r"([a-z-]{1,40})\s{0,8}:\s{0,8}([^;{}]{0,400})")
 _RULE = re.compile(r"(?<![^{}])([^{}]++)\{([^{}]*+)\}")
@@ -44,7 +44,8 @@ _HEX = re.compile(r"#([0-9a-f]{3,4}|[0-9a-f]{6}|[0-9a-f]{8})(?![0-9a-f])")
 _COLOURS = {
     "white": (255, 255, 255), "snow": (255, 250, 250), "ivory": (255, 255, 240), "ghostwhite": (248, 248, 255),
     "whitesmoke": (245, 245, 245), "black": (0, 0, 0), "red": (255, 0, 0), "green": (0, 128, 0), "blue": (0, 0, 255),
-    "yellow": (255, 255, 0), "gray": (128, 128, 128), "grey": (128, 128, 128), "silver": (192, 192, 192), "navy": (0, 0, 128),
+    "yellow": (255, 255, 0), "gray": (128, 128, 128), "grey": (128, 128, 128), "silver": (192, 192, 192),
+    "navy": (0, 0, 128),
 }  # fmt: skip
 _WHITE = (255, 255, 255)
 _TEXTS = frozenset("alt title aria-label aria-description placeholder summary content data-prompt data-content".split())

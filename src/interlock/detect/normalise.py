@@ -39,7 +39,8 @@ _LEET = re.compile(
 )
 _DIGITS = str.maketrans("0134578@$!|+", "oieastbasiit")
 _REFERENCE = re.compile(
-    r"^[ ]{0,3}\[([^\]\n]{0,200})\]:[ \t]{0,4}(?:<[^>\n]{0,500}>|\S{0,500})[ \t]{1,8}[\"'(]([^\n]{1,2000})[\"')][ \t]{0,8}$",
+    r"^[ ]{0,3}\[([^\]\n]{0,200})\]:[ \t]{0,4}(?:<[^>\n]{0,500}>|\S{0,500})"
+    r"[ \t]{1,8}[\"'(]([^\n]{1,2000})[\"')][ \t]{0,8}$",
     re.MULTILINE,
 )
 _TITLE = re.compile(r"\]\([^()\s]{0,500}[ \t]{1,8}[\"'(]([^\n\"]{8,1000})[\"')]\)")
@@ -50,7 +51,7 @@ _STROKES = str.maketrans("øØđĐłŁħĦŧŦıßæœðƀɓƙƭƴȼɨʉ", "oOdD
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class View:
-    """The text, or a part of it, read in another way: `kind` is `tags`, `base64`, `html/comment`, `leet` …"""
+    """The text, or a part of it, read in another way: `kind` is `tags`, `base64`, `html/comment`, `leet` and so on."""
 
     text: str
     kind: str
@@ -78,7 +79,7 @@ class Normalised:
 
 
 def normalise(raw: str) -> Normalised:
-    """`raw` read as a reader, a browser and an obliging model would."""
+    """Reads `raw` as a reader, a browser and an obliging model would."""
     return _Reading(raw).run()
 
 
@@ -132,7 +133,7 @@ class _Reading:
                 for span in ranges[:_PER_KIND]:
                     self._find(f"hidden-text/{kind}", span, severity, confidence, why)
         for kind, text, start, end in undone.payloads:
-            if len(text.strip()) > 1 and sum(c.isprintable() for c in text) >= 0.8 * len(text):  # noqa: PLR2004 - mostly
+            if len(text.strip()) > 1 and sum(c.isprintable() for c in text) >= 0.8 * len(text):
                 made = Rewriting(self._raw)
                 exact = len(text) == end - start  # one tag is one letter
                 made.put(text, start, end, step=int(exact))
@@ -252,13 +253,13 @@ class _Reading:
                         0.8,
                         "a link definition holds a text",
                     )
-                elif (telling := triggers(text[start:end])) >= _TELLING:
+                elif triggers(text[start:end]) >= _TELLING:
                     self._find(
                         "hidden-text/markdown",
                         raw,
                         "low",
                         0.6,
-                        f"a title or an image's text holds a text of {telling} telling words",
+                        "a title or an image holds a text",
                     )
         self._view("markdown", *made.done(offsets))
 

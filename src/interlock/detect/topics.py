@@ -1,8 +1,8 @@
 """Whether a text is about what an agent is for, by words and by likeness to examples. No model, no chance.
 
 Two signs, either is enough: a content word of the text is (after cutting endings) one of a topic's words, or the text's
-hashed word pieces are like an example's. What it cannot do: see meaning. A text about something else that uses a topic's
-words is inside; one about the topic in other words, or in a language without examples, is outside. It keeps an honest
+hashed word pieces are like an example's. It does not see meaning: a text about something else that uses a topic's words
+is inside; one about the topic in other words, or in a language without examples, is outside. It keeps an honest
 user on the subject and is no defence against a clever one.
 """
 
@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from zlib import crc32
 
 from interlock.detect.normalise import normalise
@@ -23,17 +24,17 @@ _WORD = re.compile(r"[^\W\d_]{2,40}")
 _SENTENCE = re.compile(r"[^.!?\n]+[.!?\n]*")
 _ENDINGS = ("ations", "ation", "ments", "ment", "ings", "ing", "ies", "ied", "ers", "ed", "er", "es", "ly", "s")
 _SMALL = frozenset(
-    "a about all am an and any are as at be been but by can could dear did do does for from get give go had has have he "
-    "hello help her hi him his how i if in into is it its just know let like me more my need no not now of on one or our "
-    "out please say she should so some tell thank thanks that the their them then there these they this to up us want "
-    "was we were what when where which who why will with would yes you your".split()
+    "a about all am an and any are as at be been but by can could dear did do does for from get give go had has have "
+    "he hello help her hi him his how i if in into is it its just know let like me more my need no not now of on one "
+    "or our out please say she should so some tell thank thanks that the their them then there these they this to up "
+    "us want was we were what when where which who why will with would yes you your".split()
 )
 _SHORT = 2  # content words that say nothing about a subject: a greeting, a `yes, the second one`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Judgement:
-    """`inside`: about an allowed topic. `topic`: the nearest, empty if none. `outside`: raw ranges of other sentences."""
+    """`inside`: about an allowed topic. `topic`: the nearest, or empty. `outside`: raw ranges of other sentences."""
 
     inside: bool
     topic: str
@@ -112,7 +113,7 @@ def _vector(text: str) -> dict[int, float]:
         padded = f"^{word}$"
         for size in (3, 4):
             counts.update(_bin(padded[i : i + size]) for i in range(len(padded) - size + 1))
-    counts.update(_bin(f"{a} {b}") for a, b in zip(words, words[1:], strict=False))
+    counts.update(_bin(f"{a} {b}") for a, b in pairwise(words))
     length = math.sqrt(sum(n * n for n in counts.values()))
     return {place: n / length for place, n in counts.items()} if length else {}
 

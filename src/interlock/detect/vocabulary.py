@@ -13,32 +13,37 @@ _LONGEST = 14
 _BY = 7  # distinct triggers are counted up to here
 
 TRIGGERS = frozenset(
-    "ignore ignoring disregard forget override instruction instructions instructed previous previously system prompt "
-    "prompts password passwords secret secrets credential credentials assistant developer administrator jailbreak bypass "
-    "execute delete transfer reveal exfiltrate confidential unrestricted restrictions guidelines forward attacker "
-    "anthropic openai chatgpt pretend roleplay api_key token webhook payload malicious invoice iban".split()
+    "ignore ignoring disregard forget override instruction instructions instructed previous previously system "
+    "prompt prompts password passwords secret secrets credential credentials assistant developer administrator "
+    "jailbreak bypass execute delete transfer reveal exfiltrate confidential unrestricted restrictions guidelines "
+    "forward attacker anthropic openai chatgpt pretend roleplay api_key token webhook payload malicious invoice "
+    "iban".split()
 )
 COMMON = TRIGGERS | frozenset(
-    "a about above access account accounts act action add address admin after again agent ai all also always an and answer any anyone are "
-    "as ask at attach away back bank be because been before being below but by call can change chat check code command commands "
-    "confirm contact contents context copy could crucial data database details directive directives directly do document does done dont down each "
-    "email emails end ensure error even every everything example extract false file files find first follow following for format "
-    "free from full get give given go good grant had has have he hello help her here hidden him his history how "
-    "i if immediately important in include information inform inside install instead into is it its just keep key keys know last let like link list login "
-    "log made mail make me mention message messages mode money more most must my name need never new next no not note nothing now number of "
-    "off on once one only open or order other our out output over own page pay payment perform please policy post print priority private "
-    "program provide purchase put question read ready receive record remember remove repeat reply report request required respond response "
-    "result return role root rule rules run safe safety save say script search security see send server set shall share shell should "
-    "show silently since site so some start stop store such summary task tasks tell text than that the their them then there these they thing "
-    "this those time to tool tools translate true trust until unless up update upload urgent us use user users using value verify version very via "
-    "visit want was way we web were what when where which while who whole why will with without word words work would write "
-    "wrote www yes you your yourself http https com org net reset limits limit rather whatever anything absolutely today user's".split()
+    "a about above access account accounts act action add address admin after again agent ai all also always an and "
+    "answer any anyone are as ask at attach away back bank be because been before being below but by call can "
+    "change chat check code command commands confirm contact contents context copy could crucial data database "
+    "details directive directives directly do document does done dont down each email emails end ensure error even "
+    "every everything example extract false file files find first follow following for format free from full get "
+    "give given go good grant had has have he hello help her here hidden him his history how i if immediately "
+    "important in include information inform inside install instead into is it its just keep key keys know last let "
+    "like link list login log made mail make me mention message messages mode money more most must my name need "
+    "never new next no not note nothing now number of off on once one only open or order other our out output over "
+    "own page pay payment perform please policy post print priority private program provide purchase put question "
+    "read ready receive record remember remove repeat reply report request required respond response result return "
+    "role root rule rules run safe safety save say script search security see send server set shall share shell "
+    "should show silently since site so some start stop store such summary task tasks tell text than that the their "
+    "them then there these they thing this those time to tool tools translate true trust until unless up update "
+    "upload urgent us use user users using value verify version very via visit want was way we web were what when "
+    "where which while who whole why will with without word words work would write wrote www yes you your yourself "
+    "http https com org net reset limits limit rather whatever anything absolutely today user's".split()
 )
 
 _ROTATED = str.maketrans(
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ", "nopqrstuvwxyzabcdefghijklmNOPQRSTUVWXYZABCDEFGHIJKLM"
 )
-_LONG = tuple(sorted(word for word in TRIGGERS if len(word) >= 6 and word.isalpha()))  # noqa: PLR2004 - shorter ones occur by chance
+# Shorter ones occur by chance.
+_LONG = tuple(sorted(word for word in TRIGGERS if len(word) >= 6 and word.isalpha()))  # noqa: PLR2004
 _ROT13 = tuple(word.translate(_ROTATED) for word in _LONG)
 _REVERSED = tuple(word[::-1] for word in _LONG)
 _WORD = re.compile(r"[^\W_]+")

@@ -1,6 +1,7 @@
 """tests/corpora/output-links.toml, judged by what a renderer would ask for; and the same for pieces as for the whole."""
 
 import tomllib
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def test_the_table_is_large_and_its_ids_are_unique() -> None:
 
 def pieces(text: str, cuts: list[int]) -> list[str]:
     places = sorted({0, len(text), *(cut % (len(text) + 1) for cut in cuts)})
-    return [text[a:b] for a, b in zip(places, places[1:], strict=False)]
+    return [text[a:b] for a, b in pairwise(places)]
 
 
 def streamed(guard: OutputGuard, parts: list[str]) -> tuple[str, list[Any], bool]:

@@ -36,7 +36,7 @@ class _Page(HTMLParser):
         super().__init__(convert_charrefs=True)
         self.found: list[str] = []
 
-    def handle_starttag(self, tag, attrs):
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         for name, value in attrs:
             if not value:
                 continue
@@ -54,7 +54,7 @@ class _Page(HTMLParser):
 
     handle_startendtag = handle_starttag
 
-    def handle_data(self, data):
+    def handle_data(self, data: str) -> None:
         plain = re.sub(r"\\([0-9A-Fa-f]{1,6})\s?", lambda m: chr(int(m[1], 16)), data)
         self.found += _CSS.findall(plain)
         self.found += _plain(data)  # a renderer that makes links of addresses

@@ -11,7 +11,7 @@ import math
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, cast
 
 import jsonschema_rs
 from pydantic import BaseModel, ValidationError
@@ -90,13 +90,13 @@ class Shape:
     def __post_init__(self) -> None:
         if isinstance(self.of, dict):
             try:
-                _ = self._validator
+                _ = self._validator  # made once, here
             except ValueError as error:
                 raise ValueError(f"the schema of the answer is none: {getattr(error, 'message', error)}") from None
 
     @cached_property
     def _validator(self) -> Any:  # noqa: ANN401 - one class for each draft
-        return jsonschema_rs.validator_for(self.of, mask="the value", retriever=_fetch_nothing)
+        return jsonschema_rs.validator_for(cast("dict[str, Any]", self.of), mask="the value", retriever=_fetch_nothing)
 
     def read(self, text: str) -> Any:  # noqa: ANN401 - the model's instance, or any JSON value
         """The answer as a value.

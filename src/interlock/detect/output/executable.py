@@ -1,4 +1,4 @@
-"""What an answer could run where it is shown, pasted or opened: scripts, shell lines, formulas, templates, terminal codes.
+"""What an answer could run where it is shown, pasted or opened: scripts, shell lines, formulas, templates.
 
 Line by line, a line that ends in a backslash together with the next ones; a tag that is open at the end of a line is
 waited for. Each kind is looked for only if it is asked for: an answer about shell scripts is full of shell scripts.
@@ -19,7 +19,10 @@ REMOVED = "[code removed]"
 KINDS: frozenset[Kind] = frozenset({"script", "shell", "formula", "template", "terminal"})
 MAX_HELD = 4096  # characters of a line, or of lines that belong together
 
-_PIPED = r"(?:curl|wget|fetch|iwr|irm|invoke-webrequest|invoke-restmethod)\b(?:[^\n|;]|\\\n){0,1000}\|\s{0,8}(?:sudo\s{1,8}(?:-\S{1,20}\s{1,8}){0,4})?(?:/\S{0,40}/)?(?:env\s{1,8})?(?:ba|z|da|k|c|tc|fi)?sh\b"
+_PIPED = (
+    r"(?:curl|wget|fetch|iwr|irm|invoke-webrequest|invoke-restmethod)\b(?:[^\n|;]|\\\n){0,1000}\|\s{0,8}"
+    r"(?:sudo\s{1,8}(?:-\S{1,20}\s{1,8}){0,4})?(?:/\S{0,40}/)?(?:env\s{1,8})?(?:ba|z|da|k|c|tc|fi)?sh\b"
+)
 _PATTERNS: dict[Kind, re.Pattern[str]] = {
     "script": re.compile(
         r"(?is)<\s{0,8}script\b(?:[^>]{0,2000}>)?|</\s{0,8}script\s{0,8}>"
@@ -57,7 +60,8 @@ _PATTERNS: dict[Kind, re.Pattern[str]] = {
         r"|<#assign\b[^\n>]{0,400}>|<\?(?:php|=)[^\n]{0,400}"
     ),
     "terminal": re.compile(
-        "(?:\x1b[\\]P^_X]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]{0,2000}(?:\x07|\x1b\\\\|\x9c)?|\x1b\\[[0-?]{0,32}[ -/]{0,4}[@-~]|\x1b[ -~]?|\x9b[0-?]{0,32}[ -/]{0,4}[@-~]?"
+        "(?:\x1b[\\]P^_X]|[\x90\x98\x9d\x9e\x9f])[^\x07\x1b\x9c]{0,2000}(?:\x07|\x1b\\\\|\x9c)?"
+        "|\x1b\\[[0-?]{0,32}[ -/]{0,4}[@-~]|\x1b[ -~]?|\x9b[0-?]{0,32}[ -/]{0,4}[@-~]?"
     ),
 }
 # A line that ends like this goes on in the next one.

@@ -22,9 +22,13 @@ REFUSAL = "[answer withheld]"
 class Step(Protocol):
     """Takes an answer in pieces; gives back what is safe to show; may say what it found and that it refuses."""
 
-    def feed(self, text: str) -> str: ...
+    def feed(self, text: str) -> str:
+        """What may be shown now."""
+        ...
 
-    def end(self) -> str: ...
+    def end(self) -> str:
+        """The rest."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

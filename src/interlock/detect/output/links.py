@@ -1,4 +1,4 @@
-"""References in an answer that some renderer would load or turn into a link: Markdown, HTML, CSS, terminals, plain text.
+"""References in an answer that some renderer would load or turn into a link, in any syntax.
 
 Nothing is parsed as one language: an answer may be shown as any of them, and two renderers differ. Every place where a
 reference may stand is looked at, whatever surrounds it, in the text as it is and with entities and escapes undone.
@@ -27,10 +27,12 @@ _PASSES = 4  # a stretch that still names something after these goes as a whole
 _OPENS = 64  # brackets that are remembered
 
 _STRICT = frozenset(
-    "src href srcset imagesrcset xlink:href poster formaction ping codebase longdesc dynsrc lowsrc attributionsrc".split()
+    "src href srcset imagesrcset xlink:href poster formaction ping codebase longdesc dynsrc "
+    "lowsrc attributionsrc".split()
 )
 _LOOSE = frozenset(  # words that stand before `=` in other languages too: only what is plainly an address counts
-    "action background cite data content values from to by archive profile icon value code classid usemap manifest".split()
+    "action background cite data content values from to by archive profile icon value code classid usemap "
+    "manifest".split()
 )
 _WITHIN = frozenset("style srcdoc filter mask".split())  # whose text is looked through as any other
 _LISTS = frozenset("srcset imagesrcset ping archive values".split())
@@ -65,9 +67,9 @@ _TAIL = ".,;:!?)]}*_~|"  # ends a sentence, not a reference
 _BLANKS = "".join(map(chr, range(33)))
 _TLDS = frozenset(
     "com net org info biz io dev app xyz online site top club shop store tech cloud page link live click icu fun space "
-    "website pro example test ai co me tv gg ly to cc ws la so us uk de fr nl eu ru cn jp in it es pl se no fi dk be ch "
-    "at cz br au ca kr tw hk sg nz za ir ua tr id vn th my ph mx ar cl pe ro hu gr pt ie is ee lt lv bg hr sk si su tk "
-    "ml ga cf gq pw lol cam work monster buzz host press".split()
+    "website pro example test ai co me tv gg ly to cc ws la so us uk de fr nl eu ru cn jp in it es pl se no fi dk be "
+    "ch at cz br au ca kr tw hk sg nz za ir ua tr id vn th my ph mx ar cl pe ro hu gr pt ie is ee lt lv bg hr sk si su "
+    "tk ml ga cf gq pw lol cam work monster buzz host press".split()
 )
 # Words without any sign of a reference, with the white space behind them.
 _PLAIN = re.compile(r"(?:\s*+[^\s:/\\&%<>\[\]()@=.\x1b\x9d#?]++[.,]?(?=\s))++\s++")
@@ -281,7 +283,7 @@ def _angled(found: re.Match[str], group: int) -> tuple[int, int]:
 
 
 def _loading(text: str, pictures: list[bool]) -> dict[int, bool]:
-    """By the place of a `](`: whether it may close a picture. `pictures`: the brackets that are open, kept up to date."""
+    """By the place of a `](`: whether it may close a picture. `pictures`: the open brackets, kept up to date."""
     loading: dict[int, bool] = {}
     for found in _BRACKET.finditer(text):
         if found[1]:
@@ -298,7 +300,7 @@ def _unescaped(text: str) -> str:
 
 
 def _views(text: str) -> Iterator[tuple[str, Offsets]]:
-    """`text` with entities and escapes undone, as often as a renderer might, and with a style sheet's escapes undone."""
+    """`text` with entities and escapes undone, as often as a renderer might, and with a style sheet's undone."""
     offsets: Offsets | None = None
     new = text
     for _ in range(2):
