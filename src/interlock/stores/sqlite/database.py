@@ -19,6 +19,7 @@ from threading import Lock, RLock
 
 from interlock.stores.errors import StoreAway, StoreError
 
+LOG_PAGES = 4_000  # 16 MB
 _MAKING = Lock()
 _VERSIONS = "CREATE TABLE IF NOT EXISTS schema_versions (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"
 
@@ -120,6 +121,10 @@ class SqliteDatabase:
         try:
             self._write_ahead(db)
             db.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
+            if (
+                not self._durable
+            ):  # these wait for the disk only when the log is copied into the file: then, more rarely
+                db.execute(f"PRAGMA wal_autocheckpoint={LOG_PAGES}")
         except sqlite3.Error as error:
             db.close()
             raise StoreAway(f"`{self.path}` cannot serve as a store: {error}") from error
