@@ -207,6 +207,30 @@ def test_a_breaker_opens_for_everybody_and_lets_trials_through() -> None:
     assert world.limits.state("tool:look") is State.CLOSED
 
 
+@pytest.mark.parametrize("how", ["released", "no budget", "store away"])
+def test_a_trial_that_is_not_made_leaves_its_place_to_another(how: str) -> None:
+    world = World({"budgets": {"calls": "3/total"}}, {"breaker": {"minimum": 2, "open": 30.0, "trials": 1}})
+    for n in range(2):
+        world.make(world.call(n, run=f"r{n}"), failed=True)
+    world.now += 30
+    if how == "released":
+        world.limits.reserve(world.call(), "trial")
+        world.limits.release(world.call(), "trial")
+    else:
+        if how == "no budget":
+            world.make(world.call(tool="act"))  # the last that it has room for
+        world.ledger.away = how == "store away"
+        with pytest.raises((LimitError, StoreAway)):
+            world.limits.reserve(world.call(), "trial")
+        world.ledger.away = False
+    assert world.limits.state("tool:look") is State.HALF_OPEN
+    assert "breaker" not in world.limits.blocked(world.call())
+    if how != "no budget":
+        world.limits.reserve(world.call(), "another")
+        with pytest.raises(LimitError, match="breaker"):
+            world.limits.reserve(world.call(), "a third")
+
+
 def test_an_operator_forces_a_breaker() -> None:
     assert World(None, {"breaker": "forced-open"}).limits.blocked(World().call()) == {"breaker"}
     world = World(None, {"breaker": {}})
