@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
+from zlib import crc32
 
 Dialect: TypeAlias = Literal["chat", "responses", "anthropic"]
 DIALECTS: tuple[Dialect, ...] = ("chat", "responses", "anthropic")
@@ -114,16 +115,27 @@ def chat_body(*choices: Mapping[str, Any]) -> dict[str, Any]:
 # Responses
 
 
+def _id(kind: str, number: int, text: str) -> str:
+    """A provider never gives two things one id."""
+    return f"{kind}_{number}_{crc32(text.encode()):08x}"
+
+
 def response_item(part: Part, number: int, *, empty: bool = False) -> dict[str, Any]:
     match part:
         case Text(text):
             content = [] if empty else [{"type": "output_text", "text": text, "annotations": [], "logprobs": []}]
             status = "in_progress" if empty else "completed"
-            return {"type": "message", "id": f"msg_{number}", "status": status, "role": "assistant", "content": content}
+            return {
+                "type": "message",
+                "id": _id("msg", number, text),
+                "status": status,
+                "role": "assistant",
+                "content": content,
+            }
         case Use():
             return {
                 "type": "function_call",
-                "id": f"fc_{number}",
+                "id": _id("fc", number, part.json),
                 "call_id": part.id,
                 "name": part.name,
                 "arguments": "" if empty else part.json,
