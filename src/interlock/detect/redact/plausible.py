@@ -7,7 +7,6 @@ A wrong yes costs a reader of logs a word; a wrong no costs a secret: passwords 
 
 from __future__ import annotations
 
-import itertools
 import math
 import re
 from collections import Counter
@@ -32,7 +31,7 @@ _WORDS = sorted(
         "credential credentials value values string name id todo tbd none null nil true false undefined unset "
         "empty optional required invalid valid wrong bad good correct incorrect new old foo bar baz qux spam eggs "
         "postgres postgresql mysql mongo mongodb redis rabbitmq minio github gitlab openai anthropic bearer basic "
-        "very strong long random safe hidden session csrf jwt app application service server db database enter confirm "
+        "challenge very strong long random safe hidden session csrf jwt app application service server db database enter confirm "
         "forgot forgotten reset change changed missing expired failed rotated removed unknown field prompt input text "
         "abc xyz base64 hex sha256 sha512 aes128 aes256 argon2 pbkdf2 utf8 oauth2 sha1 md5 hs256 rs256 bytes str int bool type function return self encoded yes no not "
         "set unset on off was has must should be only with and or from by at as it its than then when if any all "
@@ -45,8 +44,8 @@ _NO_WORDS = re.compile(r"\d[A-Za-z]|[^A-Za-z0-9_./:= ,!?-]")  # nothing `_WEAK` 
 # What fetches a value from somewhere: how it begins, what is in it. The second is one set of first characters to `re`.
 _CODE = re.compile(
     r"\$|@\w|!\w|&\w|\*\w|~/|#|/[\w.-]*+(?:/[\w.*-]*+)*+$|\./|\.\./|https?:|file:|arn:|vault:|op:|env:|ssm:|secretsmanager:|projects/|ref\+|"
-    r"0x[0-9a-f]{1,8}$|[A-Za-z_][\w-]*+(?:\.[A-Za-z_]\w*+)++$|process\.env|os\.|"
-    r"[A-Z][A-Z0-9]*+(?:_[A-Z0-9]++)++$|[a-z]++(?:_[a-z]++)++$"
+    r"0x[0-9a-f]{1,8}$|[A-Za-z_][\w-]*+(?:\.[A-Za-z_]\w*+)++$|[A-Za-z_][\w.]*+\[|process\.env|os\.|"
+    r"[A-Z][A-Z0-9]*+(?:_[A-Z0-9]++)++$|[a-z]++(?:_(?:[a-z]++|\d{1,4}(?![a-z])))++$"
 )
 _CODE_IN = re.compile(r"\(|\)$|\[\w*\]|::|->|=>|\\[nrt]")
 _FETCHED = re.compile(  # a password may begin with any sign, so only what is plainly code
@@ -55,10 +54,11 @@ _FETCHED = re.compile(  # a password may begin with any sign, so only what is pl
     r"[A-Z][A-Z0-9]*+(?:_[A-Z0-9]++)++$|[a-z]++(?:_[a-z]++)++$|#[0-9a-fA-F]{3,8}$"
 )
 _FETCHED_IN = re.compile(r"\$[{(]|\(\)(?<=\w\(\))|::|->|=>|\\[nrt]")
-_WORDY = re.compile(r"[A-Za-z]++(?:[-_.:/+ ][A-Za-z]++)*+[-_]?\d{0,3}[!?.]?$")  # `my-secret-token`, `SessionToken2`
+_WORDY = re.compile(r"[A-Za-z]++(?:\d{0,2}[-_.:/+ ][A-Za-z]{2,}+)*+[-_]?\d{0,3}[!?.]?$")  # `my-secret-token`, `SessionToken2`
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d(?:[T ].*)?$|^\d{1,2}:\d\d")
 _NUMBER = re.compile(r"^[-+]?\d+(?:[.,]\d+)*(?:ms|s|m|h|d|kb|mb|gb|%)?$", re.IGNORECASE)
+TURN = re.compile(r"[a-z](?=[A-Z])")
 _ODD = re.compile(r"[^\w.,-]")
 DIGIT = re.compile(r"\d")
 CRAMPED = re.compile(r"(.)\1{5,}")  # typed, not drawn
@@ -105,12 +105,23 @@ def _mixed(value: str) -> bool:
     return len(set(value)) >= MIN_SIGNS and (len(value) > MAX_TYPED or not CRAMPED.search(value))
 
 
+def _named(value: str) -> bool:
+    return value[0].isupper() and 2 * sum(map(len, _CAPITALS.findall(value))) > len(value)
+
+
+_CAPITALS = re.compile(r"[A-Z](?=[a-z]{0,3}[aeiou])[a-z]{3,}")  # `PKCS7PrivateKeyTypes` is the name of a type
+
+
 def wordy(value: str) -> bool:
     """Whether `value` reads as words: `my-secret-token`, but not `NVtZzIBLuHdwkljHnAvy`."""
     if not _WORDY.match(value):
-        return False
-    turns = sum(a.islower() and b.isupper() for a, b in itertools.pairwise(value))
-    return len(value) < MIN_BARE or not value.rstrip("0123456789").isalpha() or turns < len(value) // 6
+        return value.isalnum() and _named(value)
+    return (
+        len(value) < MIN_BARE
+        or not value.rstrip("0123456789").isalpha()
+        or len(TURN.findall(value)) < len(value) // 6
+        or 10 * sum(map(len, _CAPITALS.findall(value))) > 8 * len(value)
+    )
 
 
 def classes(value: str) -> int:
@@ -280,7 +291,7 @@ def _password(value: str, *, quoted: bool) -> bool:
         return True
     if "-" in value or "_" in value or "." in value:
         return value.count("-") >= 2
-    return (quoted and len(value) >= 6) or (classes(value) > 1 and not value.istitle() and len(value) >= 8)
+    return (quoted and len(value) >= 6) or (classes(value) > 1 and len(value) >= 8 and not _named(value))
 
 
 def strong(value: str) -> bool:

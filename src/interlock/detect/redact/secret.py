@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from interlock.detect.redact.plausible import DIGIT, MARK, UUID, Kind, bare, believed, classes, drawn, entropy, kind, placeholder, strong
+from interlock.detect.redact.plausible import DIGIT, MARK, TURN, UUID, Kind, bare, believed, classes, drawn, entropy, kind, placeholder, strong
 from interlock.detect.redact.rule import Issued, beside, compiled, issued
 
 Span = tuple[int, int, str]  # [start, end), what
@@ -221,11 +221,16 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         at = scheme.end()
     if how == "call" and text[name_start : name_start + 8].lower().startswith(_ASKS):
         return
+    if how == "word" and text[name_start : matched.start("close")].lower() == "pass":
+        return  # a verb
     if how == "gap":
+        if text[at : at + 1] in {"{", "(", "<", "[", "%"}:
+            return
         flag = text[name_start - 1 : name_start] == "-" or text[name_start : name_start + 1] == "-"
         if text[at : at + 1] in {'"', "'"} and not flag:
             quoted = _quoted(text, at)
-            if quoted and believed(of, text[slice(*quoted)], quoted=_defined(text, name_start)):
+            verb = text[name_start : name_start + 5].lower() == "pass "
+            if quoted and not verb and believed(of, text[slice(*quoted)], quoted=_defined(text, name_start)):
                 yield *quoted, what
             return
         if (
@@ -280,7 +285,7 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
     if of == "token" and _PARAMETER.match(text, at + len(value_text)):
         return  # the scheme of a header
     spaced = how == "word"
-    if spaced and of != "code" and not (DIGIT.search(value_text) or _odd(value_text) or len(_TURN.findall(value_text)) > 2):
+    if spaced and of != "code" and not (DIGIT.search(value_text) or _odd(value_text) or len(TURN.findall(value_text)) > 2):
         return
     if believed(of, value_text, quoted=_environment(text, name_start, matched)):
         yield at, at + len(value_text), what
@@ -288,7 +293,6 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
 
 _PARAMETER = re.compile(r"[ \t]{1,4}[\w-]{1,40}=")
 _YEAR = re.compile(r"(?:19|20)\d\d")
-_TURN = re.compile(r"[a-z][A-Z]")
 _ASKS = (
     "get",
     "fetch",
@@ -615,7 +619,7 @@ def pass_file(matched: re.Match[str]) -> Iterator[Span]:
 def user_password(decoded: str) -> bool:
     """Whether a word encoded `user:password`, and not a thing and its number."""
     matched = USER_PASSWORD.fullmatch(decoded)
-    return matched is not None and (DIGIT.search(matched["v"]) is not None or len(_TURN.findall(matched["v"])) > 2) and not matched["v"].isdigit() and (
+    return matched is not None and (DIGIT.search(matched["v"]) is not None or len(TURN.findall(matched["v"])) > 2) and not matched["v"].isdigit() and (
         believed("password", matched["v"], quoted=True) and not UUID.fullmatch(matched["v"])
     )
 
