@@ -8,7 +8,7 @@ from __future__ import annotations
 import runpy
 import sys
 
-BENCHES = ("audit", "decision", "files", "wire")
+BENCHES = ("audit", "decision", "files", "limits", "wire")
 
 
 def main() -> int:

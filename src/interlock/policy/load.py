@@ -221,7 +221,7 @@ def _manifest(data: Json, doc: Document, file: str, problems: list[Problem]) -> 
         for detail in details:
             path = _inside(data, detail["loc"])
             ours = any(path == c[: len(path)] for c in cut)  # what is wrong now may be what was cut out
-            if not ours and not _silent(detail, data):
+            if not ours and not _silent(detail, data) and not _outdone(detail, details, data):
                 message, remedy = _explain(detail, path)
                 problems.append(Problem(file=file, line=doc.line(path), message=message, remedy=remedy))
         if not isinstance(data, dict):
@@ -252,6 +252,22 @@ def _silent(detail: ErrorDetails, data: Json) -> bool:
             return isinstance(tool, dict) and tool.get("kind", "function") != "function"
         case _:
             return False
+
+
+def _outdone(detail: ErrorDetails, details: list[ErrorDetails], data: Json) -> bool:
+    """Where a key takes one shape or another: the shape that was meant says more than the one that was not."""
+    path, fit = _inside(data, detail["loc"]), _fit(detail)
+    others = [(_inside(data, d["loc"]), _fit(d)) for d in details if d is not detail]
+    return fit < _FITS and any(p[: len(path)] == path and (len(p) > len(path) or f > fit) for p, f in others)
+
+
+_FITS = 2
+
+
+def _fit(detail: ErrorDetails) -> int:
+    if detail["type"] == "literal_error":
+        return _FITS if isinstance(detail["input"], str) else 0
+    return 1 if detail["type"] in _TYPES else _FITS
 
 
 def _order(path: document.Path) -> list[tuple[int, str]]:
@@ -316,6 +332,8 @@ def _explain(detail: ErrorDetails, path: document.Path) -> tuple[str, str]:
         return _mismatch(str(value), path)
     if kind in _TYPES:
         return f"{f'`{name}`' if name else 'the manifest'} must be {_TYPES[kind]}", _shape(kind, path)
+    if kind == "too_short" and context.get("min_length", 1) > 1:
+        return f"`{name}` needs {context['min_length']} values", ""
     if kind in {"too_short", "string_too_short"}:
         return f"`{name}` is empty", "name something, or leave the key out"
     if kind == "string_too_long":
@@ -334,11 +352,20 @@ def _choice(value: str, words: list[str]) -> str:
     return meant(value, words, otherwise="use " + ", ".join(f"`{w}`" for w in words))
 
 
+_FORMS = {
+    "budgets": "write an amount per window, such as `40/run`, `5 USD/day` or `10 min/run`",
+    "rates": "write a count per second, minute, hour or day, such as `30/minute`",
+    "rate": "write a count per second, minute, hour or day, such as `30/minute`",
+}
+
+
 def _mismatch(value: str, path: document.Path) -> tuple[str, str]:
     if path[:1] == ("tools",) and len(path) == 2:  # noqa: PLR2004 - the tool's own name
         return f"`{path[1]}` is no tool name", "letters, digits and _ . : / - are allowed, a letter or _ first"
+    place = _dotted(path)
+    if form := _FORMS.get(str(path[2]) if len(path) > 2 else ""):  # noqa: PLR2004 - after section and name
+        return f"`{value}` is nothing that `{place}` can be", form
     if path[:1] not in {("tools",), ("agents",)}:
-        place = ".".join(map(str, path))
         if path[-1:] in {("key",), ("secret",), ("seal",)}:  # what stands there may be the secret itself
             return f"`{place}` is no handle", "write `secret://NAME`, and the value where NAME is looked for"
         return f"`{place}` has not the form that it needs", "see the page of this section"
