@@ -16,7 +16,7 @@ from interlock.detect.redact.trigger import Engine, Trigger, engine
 Span = tuple[int, int, str]  # [start, end), what
 Finder = Callable[[str, int, int], Iterator[Span]]  # those of `_REMEMBER` take what the pass has seen, too
 _REMEMBER: frozenset[Callable[..., Iterator[Span]]] = frozenset(
-    {secret.keyed, secret.cookie, secret.private_key, secret.private_key_end}
+    {secret.keyed, secret.cookie, secret.oracle, secret.private_key, secret.private_key_end}
 )
 
 _NAMED = "pass pwd psw secret token key credential jwt senha kennwort contrase wachtwoord parola otp pin session sess sid auth clave code pw psk losenord l\xf6senord heslo salasana kodeord adgangskode sifre jelsz".split()  # fmt: skip
@@ -65,8 +65,8 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
         (" -P", secret.short_flag),
         (" -U", secret.short_flag),
         ("-user", secret.user_flag),
-        ("oracle:thin:", _ends(secret.oracle)),
-        ("sqlplus ", _ends(secret.oracle)),
+        ("oracle:thin:", secret.oracle),
+        ("sqlplus ", secret.oracle),
         ("Private-Lines:", _ends(secret.putty)),
         *((word, _ends(secret.login)) for word in ("auth", "Auth", "login", "Login", "getConnection")),
         *((title, partial(_introduction, least=1)) for title in ("Mr.", "Mrs.", "Ms.", "Mr", "Mrs", "Ms")),

@@ -280,6 +280,8 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         seen.until = token.end()
     value_text = token[0].rstrip(".,:;!?)]}'") if not token[0].endswith(("=", "!")) else token[0]
     follows = text[at + len(value_text) : at + len(value_text) + 1]
+    if follows == ":" and value_text.isalpha():
+        return  # the name of another value
     if follows in {"(", "["} or not value_text or (value_text[0] == "(" and token[0][-1] == ")"):
         return
     if of == "token" and _PARAMETER.match(text, at + len(value_text)):
@@ -501,36 +503,31 @@ def signature(text: str, start: int, end: int) -> Iterator[Span]:
         yield *matched.span("v"), "secret/signed-url"
 
 
-_COMMAND = {  # flag → commands whose password it takes, and whether that is behind a user's name
-    "u": (re.compile(r"(?:curl|wget|http|https|xh)\b[^\n|;]{0,230}$"), True),
-    "a": (re.compile(r"(?:(?P<plain>\bredis-cli)|http|https|xh)\b[^\n|;]{0,230}$"), True),
-    "p": (
-        re.compile(
-            r"\b(?:[a-z][\w-]{1,20}(?: [a-z-]{2,16})? login|twine upload|mongo(?:sh|dump|restore|export|import)?|cqlsh|arangosh|mysql|mysqldump|mysqladmin|mariadb|sshpass|mariadb-dump|mysqlimport|7za?|rar)\b[^\n|;]{0,230}$"
-        ),
-        False,
-    ),
-    "w": (re.compile(r"\bldap(?:search|add|modify|delete|whoami|compare|modrdn)\b[^\n|;]{0,230}$"), False),
-    "P": (re.compile(r"\b(?:sqlcmd|bcp|osql|isql|tsql|unzip|zip|ipmitool)\b[^\n|;]{0,230}$"), False),
-    "U": (re.compile(r"\b(?:smbclient|rpcclient|smbmap|net|wmic)\b[^\n|;]{0,230}$"), True),
+_COMMAND = {  # flag → commands whose password it takes; no edge in front, so that `re` skips to their first letters
+    "u": re.compile(r"curl|wget|http|xh "),
+    "a": re.compile(r"redis-cli|http|xh "),
+    "p": re.compile(r" login|twine upload|mongo|cqlsh|arangosh|mysql|mariadb|sshpass|7za? |rar "),
+    "w": re.compile(r"ldap(?:search|add|modify|delete|whoami|compare|modrdn)"),
+    "P": re.compile(r"sqlcmd|bcp |osql|isql|tsql|unzip|zip |ipmitool"),
+    "U": re.compile(r"smbclient|rpcclient|smbmap|net |wmic"),
 }
 _SPACED = ("sshpass", "login", "twine", "mongo", "cqlsh", "arangosh")  # others glue `-p` to its value
 
 
 def short_flag(text: str, start: int, end: int) -> Iterator[Span]:
     """`curl -u user:password`, `mysql -pPASSWORD`, `sshpass -p`, `redis-cli -a`, `ldapsearch -w`, `smbclient -U user%password`."""
-    line = text[max(0, start - 240) : start + 1]
+    begin = max(0, start - 240)
+    begin = max(begin, *(text.rfind(mark, begin, start) for mark in "\n|;"))
     flag = text[end - 1]
-    command, user = _COMMAND[flag]
-    found = command.search(line)
+    found = _COMMAND[flag].search(text, begin, start + 1)
     if not found:
         return
-    if user and not found.groupdict().get("plain"):
+    if flag in "uU" or (flag == "a" and found[0] != "redis-cli"):
         matched = (_USER_PERCENT if flag == "U" else _USERPASS).match(text, end)
         if matched and believed("password", matched["v"], quoted=True):
             yield *matched.span("v"), "secret/password"
         return
-    glued = flag == "p" and not any(word in line for word in _SPACED)
+    glued = flag == "p" and not any(text.find(word, begin, start) >= 0 for word in _SPACED)
     matched = _SHORT_P.match(text, end + (text[end : end + 1] == " " and not glued))
     if matched and not placeholder(matched["v"]) and not matched["v"].startswith(("-", "=", "ort")):
         if flag in "pa" or believed("password", matched["v"], quoted=True):
@@ -562,9 +559,11 @@ PASS_FILE = re.compile(r"(?:(?<=\s)|^)[\w.*-]{1,80}:(?:\d{4,5}|\*):[\w.*-]{1,60}
 USER_PASSWORD = re.compile(r"[a-z][\w.@+-]{1,63}:(?P<v>[^\s:]{6,120})")
 
 
-def oracle(text: str, end: int) -> Iterator[Span]:
+def oracle(text: str, _start: int, end: int, seen: Seen) -> Iterator[Span]:
     """`user/password@host` behind `sqlplus` or `jdbc:oracle:thin:`."""
-    matched = _ORACLE.match(text, end)
+    matched = _ORACLE.match(text, end) if end >= seen.until else None
+    if matched:
+        seen.until = matched.end()
     if matched and believed("password", matched["v"], quoted=True):
         yield *matched.span("v"), "secret/connection-string"
 
