@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from interlock.approvals.entry import Seal
+from interlock.audit.chain import Verified
 from interlock.stores.key import KeyRing
 from interlock.stores.place import keys_at
+from interlock.stores.sqlite.audit import SqliteAudit
 from tests.approvals.stage import KEY, Stage
 from tests.cli.conftest import SRC
 from tests.monitor.world import EVE
@@ -76,6 +78,28 @@ def test_a_call_waits_is_read_approved_and_made(terminal: Terminal) -> None:
         "as agreed",
         "cli",
     )
+
+
+def test_m4_an_answer_is_on_record_before_it_counts(terminal: Terminal) -> None:
+    SqliteAudit(terminal.stage.folder / "audit.sqlite").append("start", "", {})  # of the application
+    terminal.stage.call()
+    entry = terminal.stage.told[0]
+    assert terminal("approvals", "deny", entry.id, "--as", "ana").returncode == 0
+    audit = SqliteAudit(terminal.stage.folder / "audit.sqlite", stream="approvals")
+    (record,) = audit.records()
+    assert (record.kind, record.run) == ("approval", entry.terms.run)
+    said = {"approval": entry.id, "digest": entry.terms.digest, "by": "ana", "granted": False, "via": "cli"}
+    assert record.body == said
+    assert isinstance(audit.verify(), Verified)
+
+
+def test_m4_an_answer_that_cannot_be_recorded_is_not_given(terminal: Terminal) -> None:
+    (terminal.stage.folder / "audit.sqlite").write_text("no database, but long enough to be taken for one " * 20)
+    terminal.stage.call()
+    entry = terminal.stage.told[0]
+    done = terminal("approvals", "approve", entry.id, "--as", "ana", typed=entry.terms.digest[:4] + "\n")
+    assert (done.returncode, "audit.sqlite" in done.stderr) == (1, True)
+    assert terminal.stage.book.get(entry.id)[1] == "pending"
 
 
 @pytest.mark.parametrize("typed", ["", "\n", "y\n", "yes\n", "0000\n"])

@@ -6,15 +6,17 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from urllib.parse import quote
 
 import psycopg
 import pytest
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from interlock.anchors.checkpoint import anchor
 from interlock.audit.chain import Broken, Verified
 from interlock.audit.errors import AuditError
 from interlock.stores import ledger
+from interlock.stores.place import audit_at
 from interlock.stores.postgres.audit import PostgresAudit
 from interlock.stores.postgres.database import PostgresDatabase
 from tests.stores.conformance import KEY, AuditConformance
@@ -34,6 +36,19 @@ def make(postgres_dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Make]:
     yield made
     for audit in opened:
         audit.close()
+
+
+def test_the_audit_beside_a_store_is_used_if_there_is_one(make: Make, postgres_dsn: str) -> None:
+    said = conninfo_to_dict(postgres_dsn)
+    where = f"postgresql://{said['user']}@/{said['dbname']}?host={quote(str(said['host']), safe='')}"
+    assert audit_at(where, stream="approvals") is None
+    make(stream="gateway-1").append("start", "", {})
+    beside = audit_at(where, stream="approvals")
+    assert isinstance(beside, PostgresAudit)
+    beside.append("approval", "r1", {"by": "ana"})
+    beside.close()
+    assert [r.kind for r in make(stream="approvals").records()] == ["approval"]
+    assert isinstance(make(stream="gateway-1").verify(), Verified)
 
 
 class TestPostgresAudit(AuditConformance):

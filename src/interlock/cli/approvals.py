@@ -2,7 +2,7 @@
 
 Whoever can open the store can answer in any name: `--as` says who did, it does not prove it. Where that matters, give
 approvers keys (`interlock keys create --approver NAME`) and let them answer through the API, or here with their key in
-`INTERLOCK_APPROVER_KEY`.
+`INTERLOCK_APPROVER_KEY`. Where an audit is kept with the store, each answer is on record there before it counts.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from interlock.approvals.entry import Entry, Given, Standing
 
 KEY = "INTERLOCK_APPROVER_KEY"
+STREAM = "approvals"  # the chain of the audit that answers from terminals go into
 
 
 def arguments(parser: ArgumentParser) -> None:
@@ -98,6 +99,7 @@ def _answer(options: Namespace) -> int:
     from interlock.approvals.desk import Desk
     from interlock.detect.redact import Redaction
     from interlock.monitor.approvals import CODE
+    from interlock.stores.place import audit_at
 
     book = _book(options)
     name, via = _name(options)
@@ -109,7 +111,8 @@ def _answer(options: Namespace) -> int:
         if sys.stdin.readline().strip() != code:
             print("nothing was changed", file=sys.stderr)
             return 1
-    after = Desk(book, redact=Redaction()).answer(
+    audit = audit_at(place.store_of(options)[0], stream=STREAM)
+    after = Desk(book, redact=Redaction(), audit=audit).answer(
         entry.id, name, granted=options.granted, digest=entry.terms.digest, via=via, comment=options.comment
     )
     if options.json:
