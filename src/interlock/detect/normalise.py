@@ -369,8 +369,11 @@ class _Reading:
         if not any(plain(new.lower()) for *_, new in edits):
             return
         new_text, under = rewrite(text, edits, offsets)
-        if triggers(new_text) > triggers(lower):
+        gained = triggers(new_text) - triggers(lower)
+        if gained >= _TELLING:
             self._say("accents", new_text, under)
+        elif gained > 0:  # French runs and executes things, too
+            self._view("accents", new_text, under)
 
 
 _UNSEEN = frozenset("tags selectors zero-width bidi ansi".split())

@@ -104,8 +104,6 @@ TEXTS = st.lists(
             "é",
             "[//]: # (a b c d)\n",
             "]",
-        ]
-        + [
             MARKER.nonce,
             MARKER.start,
             MARKER.stop,

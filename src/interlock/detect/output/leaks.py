@@ -34,8 +34,7 @@ def disguises(canary: str) -> frozenset[str]:
             coded = b64encode(b"\0" * shift + turned).decode().rstrip("=")
             start = (0, 2, 3)[shift]
             forms.add(coded[start : len(coded) - (0 if (len(turned) + shift) % 3 == 0 else 1)])
-    for form in forms:
-        forms.add(form[::-1])
+    forms |= {form[::-1] for form in forms}
     return frozenset(_squashed(form) for form in forms)
 
 

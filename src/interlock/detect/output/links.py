@@ -51,7 +51,7 @@ _URL = re.compile(r"(?i)(?<![A-Za-z0-9+.-])([A-Za-z0-9+.-]*+):[/\\](?:[/\\]*+\[[
 _FUNCTION = re.compile(r"(?i)(?:\burl\(|\bsrc\(|@import|image-set\()\s*+[\"']?\s*+([^\s\"')<>;]++)")
 _RELATIVE = re.compile(r"(?:(?<=[\"'(=,\s])|\A)[/\\]{2,}[^\s<>\"'`()]++")
 _HOSTED = re.compile(r"[/\\]{2,}(?:[^/\\\s\[]*[.@:%\u3002\uff0e\uff61]|\[[0-9A-Fa-f:]|\d+(?:[/\\?#]|\Z))")
-_WWW = re.compile(r"(?i)(?<![\w@./-])www\.[^\s<>\"'`\[\]]++")
+_WWW = re.compile(r"(?i)(?<![\w@./-])www\.[^\s./<>\"'`\[\]]++\.[^\s<>\"'`\[\]]++")
 _BARE = re.compile(r"(?i)(?<![\w@./:\\-])((?:[a-z0-9_-]{1,63}\.){1,8}([a-z]{2,24}))(?::\d{1,5})?[/?#][^\s<>\"'`\[\]]*+")
 _TERMINAL = re.compile("(?:\x1b\\]|\x9d)8;[^;\x07\x1b\x9c]*+;([^\x07\x1b\x9c]*+)(?:\x07|\x1b\\\\|\x9c|\\Z)")
 _REFRESH = re.compile(r"(?i)\s*[\d.]*\s*[;,]\s*(?:url\s*=\s*)?[\"']?\s*")
