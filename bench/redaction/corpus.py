@@ -339,17 +339,37 @@ KINDS: dict[str, Callable[[Rng], str]] = {
     "pem_indent": lambda rng: _pem(rng, "lines").replace("\n", "\n  "),
     "pem_tail": lambda rng: _pem(rng, "lines").partition("\n")[2],
     "telegram": lambda rng: grown(rng, "{dig:10}:AA{url:33}"),
-    "phone_de": lambda rng: rng.choice([f"030 {_digits(rng, 8)}", f"0171-{_digits(rng, 7)}", f"089/{_digits(rng, 6)}", f"+49 (0)30 {_digits(rng, 6)}"]),
-    "phone_fr": lambda rng: rng.choice(["01 {} {} {} {}", "+33 1 {} {} {} {}", "06.{}.{}.{}.{}"]).format(*(_digits(rng, 2) for _ in range(4))),
-    "phone_es": lambda rng: rng.choice([f"6{_digits(rng, 8)}", f"+34 6{_digits(rng, 2)} {_digits(rng, 3)} {_digits(rng, 3)}"]),
+    "phone_de": lambda rng: rng.choice(
+        [f"030 {_digits(rng, 8)}", f"0171-{_digits(rng, 7)}", f"089/{_digits(rng, 6)}", f"+49 (0)30 {_digits(rng, 6)}"]
+    ),
+    "phone_fr": lambda rng: rng.choice(["01 {} {} {} {}", "+33 1 {} {} {} {}", "06.{}.{}.{}.{}"]).format(
+        *(_digits(rng, 2) for _ in range(4))
+    ),
+    "phone_es": lambda rng: rng.choice(
+        [f"6{_digits(rng, 8)}", f"+34 6{_digits(rng, 2)} {_digits(rng, 3)} {_digits(rng, 3)}"]
+    ),
     "phone_it": lambda rng: rng.choice([f"+39 06 {_digits(rng, 8)}", f"333 {_digits(rng, 7)}"]),
     "phone_in": lambda rng: rng.choice([f"+91-9{_digits(rng, 9)}", f"9{_digits(rng, 4)} {_digits(rng, 5)}"]),
-    "phone_uk": lambda rng: rng.choice([f"020 7{_digits(rng, 3)} {_digits(rng, 4)}", f"07{_digits(rng, 9)}", f"+44 7{_digits(rng, 3)} {_digits(rng, 6)}"]),
-    "phone_jp": lambda rng: rng.choice([f"03-{_digits(rng, 4)}-{_digits(rng, 4)}", f"090-{_digits(rng, 4)}-{_digits(rng, 4)}"]),
-    "phone_br": lambda rng: rng.choice([f"(11) 9{_digits(rng, 4)}-{_digits(rng, 4)}", f"+55 11 9{_digits(rng, 4)}-{_digits(rng, 4)}"]),
-    "ssn": lambda rng: _grouped(_until(rng, lambda: f"{rng.randint(1, 899):03}{_digits(rng, 6)}", checksum.us_ssn), "-", 3, 2, 4),
+    "phone_uk": lambda rng: rng.choice(
+        [
+            f"020 7{_digits(rng, 3)} {_digits(rng, 4)}",
+            f"07{_digits(rng, 9)}",
+            f"+44 7{_digits(rng, 3)} {_digits(rng, 6)}",
+        ]
+    ),
+    "phone_jp": lambda rng: rng.choice(
+        [f"03-{_digits(rng, 4)}-{_digits(rng, 4)}", f"090-{_digits(rng, 4)}-{_digits(rng, 4)}"]
+    ),
+    "phone_br": lambda rng: rng.choice(
+        [f"(11) 9{_digits(rng, 4)}-{_digits(rng, 4)}", f"+55 11 9{_digits(rng, 4)}-{_digits(rng, 4)}"]
+    ),
+    "ssn": lambda rng: _grouped(
+        _until(rng, lambda: f"{rng.randint(1, 899):03}{_digits(rng, 6)}", checksum.us_ssn), "-", 3, 2, 4
+    ),
     "ssn9": lambda rng: _until(rng, lambda: f"{rng.randint(100, 899)}{_digits(rng, 6)}", checksum.us_ssn),
-    "passport": lambda rng: rng.choice([f"C{_digits(rng, 8)}", _digits(rng, 9), grown(rng, "{up:1}").replace("0", "X") + _digits(rng, 7)]),
+    "passport": lambda rng: rng.choice(
+        [f"C{_digits(rng, 8)}", _digits(rng, 9), grown(rng, "{up:1}").replace("0", "X") + _digits(rng, 7)]
+    ),
     "licence": lambda rng: rng.choice("ABDF") + _digits(rng, 7),
     "d4": lambda rng: _digits(rng, 4),
     "d12": lambda rng: _digits(rng, 12),

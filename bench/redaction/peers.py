@@ -34,7 +34,7 @@ def langsmith() -> Callable[[str], Spans]:
     return find
 
 
-def _presidio(nlp: Any) -> Callable[[str], Spans]:  # noqa: ANN401 - a pipeline of a library that may be absent
+def _presidio(nlp: Any) -> Callable[[str], Spans]:
     from presidio_analyzer import AnalyzerEngine, RecognizerRegistry  # type: ignore[import-not-found,unused-ignore]
     from presidio_analyzer.nlp_engine import SpacyNlpEngine  # type: ignore[import-not-found,unused-ignore]
 
@@ -87,7 +87,11 @@ def main() -> int:
     """Every tool that is installed, on every text."""
     texts = json.load(sys.stdin)
     results = {}
-    for name, make in (("Presidio, patterns", presidio), ("Presidio, small model", presidio_names), ("detect-secrets", detect_secrets)):
+    for name, make in (
+        ("Presidio, patterns", presidio),
+        ("Presidio, small model", presidio_names),
+        ("detect-secrets", detect_secrets),
+    ):
         try:
             find = make()
         except (ImportError, OSError, SystemExit) as error:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.redaction import corpus, templates_first, templates_second
+from bench.redaction import corpus, templates_first, templates_fourth, templates_second, templates_third
 from interlock.detect.redact import Redaction, RedactionError, Vault, checksum, find
 from interlock.detect.redact.rule import Issued, beside, issued
 from interlock.kernel.call import Json
@@ -100,7 +100,7 @@ def test_services_have_shapes_and_the_file_is_large_enough() -> None:
 
 ROWS = [
     row.text
-    for templates in (templates_first, templates_second)
+    for templates in (templates_first, templates_second, templates_third, templates_fourth)
     for rows in corpus.rows(5, templates.POSITIVE, templates.NEGATIVE, each=1)
     for row in rows
 ]

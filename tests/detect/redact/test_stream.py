@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.redaction import corpus, templates_first, templates_second
+from bench.redaction import corpus, templates_first, templates_fourth, templates_second, templates_third
 from interlock.detect.redact import Redaction, Stream
 from interlock.detect.redact.stream import CAP, WITHHELD
 from tests.detect.redact.test_redaction import PIECES
@@ -35,7 +35,11 @@ def test_output_does_not_depend_on_how_the_text_was_cut(text: str, cuts: list[in
     assert _streamed(list(text)) == whole
 
 
-@pytest.mark.parametrize("templates", [templates_first, templates_second], ids=["first", "second"])
+@pytest.mark.parametrize(
+    "templates",
+    [templates_first, templates_second, templates_third, templates_fourth],
+    ids=["first", "second", "third", "fourth"],
+)
 def test_nothing_leaks_that_the_whole_text_would_not(templates: ModuleType) -> None:
     rng = random.Random(2)
     held = []

@@ -93,7 +93,22 @@ def _table() -> tuple[tuple[Trigger, Callable[..., Iterator[Span]]], ...]:
         ),
         *(
             (word, _ends(personal.birth))
-            for word in ("birth", "dob", "geboren", "geburtsdatum", "naissance", "nacimiento", "nascimento", "nascita", "geboorte", "urodz", "geb.", "d.o.b", "n\xe9 le", "n\xe9e le")
+            for word in (
+                "birth",
+                "dob",
+                "geboren",
+                "geburtsdatum",
+                "naissance",
+                "nacimiento",
+                "nascimento",
+                "nascita",
+                "geboorte",
+                "urodz",
+                "geb.",
+                "d.o.b",
+                "n\xe9 le",
+                "n\xe9e le",
+            )
         ),
         ("born", _word(personal.birth)),
         *(
@@ -311,7 +326,7 @@ def disjoint(found: list[Span]) -> list[Span]:
     if len(found) < 2:
         return found
     found = sorted(set(found))
-    if all([a[1] <= b[0] for a, b in pairwise(found)]):
+    if all([a[1] <= b[0] for a, b in pairwise(found)]):  # noqa: C419 - a generator costs more than it saves
         return found
     kept: list[Span] = []
     for span in sorted(found, key=lambda span: (span[0], -span[1], _rank(span[2]), span[2])):

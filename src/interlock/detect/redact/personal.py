@@ -276,12 +276,13 @@ def _private(parts: list[int]) -> bool:
 _UNIX = re.compile(r"1[0-9]{9}(?:\d{3}){0,3}$")
 
 
-_PHONE_HINTS = "phone tel mob cell fax whatsapp sms call text ring dial handy móvil movil tél contact msisdn celular t\xe9l \u0442\u0435\u043b \u96fb\u8a71 \u7535\u8bdd \u624b\u673a \uc804\ud654 number reach ph".split()
+_PHONE_HINT = re.compile(
+    "phone|tel|mob|cell|fax|whatsapp|sms|call|text|ring|dial|handy|móvil|movil|tél|contact|msisdn|celular|t\xe9l|\u0442\u0435\u043b|\u96fb\u8a71|\u7535\u8bdd|\u624b\u673a|\uc804\ud654|number|reach|ph"
+)
 
 
 def _phone_word(before: str) -> bool:
-    lower = before.lower()
-    return any([hint in lower for hint in _PHONE_HINTS]) and _PHONE_WORD.search(before) is not None
+    return _PHONE_HINT.search(before.lower()) is not None and _PHONE_WORD.search(before) is not None
 
 
 def _phone(text: str, end: int, run: str, digits: str, before: str) -> bool:
@@ -313,7 +314,9 @@ def _identified(before: str) -> bool:
     tail = before[-40:].rstrip("\"'.:#= ").lower()
     if tail.endswith(_ID_WORDS):
         return True
-    return any([tail.endswith(end) and tail.removesuffix(end).rstrip(" _-").endswith(_ID_WORDS) for end in _ID_ENDS])
+    return tail.endswith(_ID_ENDS) and any(
+        tail.endswith(end) and tail.removesuffix(end).rstrip(" _-").endswith(_ID_WORDS) for end in _ID_ENDS
+    )
 
 
 # Identities with letters: found by their triggers
@@ -488,7 +491,10 @@ _NOT_NAME = frozenset(
 )
 
 
-_FIRST_OF_TWO = re.compile(r"(?<!\w)(?:full|first|last|family|given|middle|maiden|patient|customer|contact|client|guest|holder)[ ]$", re.IGNORECASE)
+_FIRST_OF_TWO = re.compile(
+    r"(?<!\w)(?:full|first|last|family|given|middle|maiden|patient|customer|contact|client|guest|holder)[ ]$",
+    re.IGNORECASE,
+)
 
 
 def name_key(text: str, start: int, end: int) -> Iterator[Span]:
@@ -496,10 +502,18 @@ def name_key(text: str, start: int, end: int) -> Iterator[Span]:
     head = 0
     while head < 24 and start - head and ((char := text[start - head - 1]).isalnum() or char in "_-"):
         head += 1
-    if text[start - head - 1 : start - head] == " " and (word := _FIRST_OF_TWO.search(text, max(0, start - head - 12), start - head)):
+    if text[start - head - 1 : start - head] == " " and (
+        word := _FIRST_OF_TWO.search(text, max(0, start - head - 12), start - head)
+    ):
         head += len(word[0])  # `full name`
     matched = _NAME_KEY.match(text, end)
-    key = (text[start - head : end] + (matched["rest"] if matched else "")).replace("_", "").replace("-", "").replace(" ", "").lower()
+    key = (
+        (text[start - head : end] + (matched["rest"] if matched else ""))
+        .replace("_", "")
+        .replace("-", "")
+        .replace(" ", "")
+        .lower()
+    )
     if matched:
         if name_value(key, matched["v"]):
             yield *matched.span("v"), "pii/name"

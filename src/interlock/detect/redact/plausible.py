@@ -20,7 +20,9 @@ _HOLDERS = (
     "example sample dummy placeholder replace redacted fake masked xxxx 0123456789 abcdefgh deadbeef lorem".split()
 )
 _MARKED_HOLDERS = [*"*** ... … ••• secret:// ${ $( {{ %( insert- insert_ your- your_".split(), "your "]
-_HOLDER = re.compile(r"change[-_ ]?(?:me|this|it)|not[-_]?(?:a[-_]?)?(?:real|secret|so)|<[a-z _-]+>|(?<![\w$])%s(?![\w@])")
+_HOLDER = re.compile(
+    r"change[-_ ]?(?:me|this|it)|not[-_]?(?:a[-_]?)?(?:real|secret|so)|<[a-z _-]+>|(?<![\w$])%s(?![\w@])"
+)
 _WHOLE = re.compile(r"<.*>$|%\w+%$|\[[^\]]*\]|\{.*\}$|\$[A-Za-z_]\w*$")
 MARK = re.compile(r"\[[a-z][a-z0-9-]{1,30}(?::[A-Za-z0-9_.:-]{1,80})?\]")  # what we put in the place of a value
 _WORDS = sorted(
@@ -54,7 +56,9 @@ _FETCHED = re.compile(  # a password may begin with any sign, so only what is pl
     r"[A-Z][A-Z0-9]*+(?:_[A-Z0-9]++)++$|[a-z]++(?:_[a-z]++)++$|#[0-9a-fA-F]{3,8}$"
 )
 _FETCHED_IN = re.compile(r"\$[{(]|\(\)(?<=\w\(\))|::|->|=>|\\[nrt]")
-_WORDY = re.compile(r"[A-Za-z]++(?:\d{0,2}[-_.:/+ ][A-Za-z]{2,}+)*+[-_]?\d{0,3}[!?.]?$")  # `my-secret-token`, `SessionToken2`
+_WORDY = re.compile(
+    r"[A-Za-z]++(?:\d{0,2}[-_.:/+ ][A-Za-z]{2,}+)*+[-_]?\d{0,3}[!?.]?$"
+)  # `my-secret-token`, `SessionToken2`
 UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.IGNORECASE)
 _TIME = re.compile(r"^\d{4}-\d\d-\d\d(?:[T ].*)?$|^\d{1,2}:\d\d")
 _NUMBER = re.compile(r"^[-+]?\d+(?:[.,]\d+)*(?:ms|s|m|h|d|kb|mb|gb|%)?$", re.IGNORECASE)
@@ -216,11 +220,7 @@ def kind(key: str) -> Kind:
         return "token"
     if stem in _SESSION:
         return "session"
-    if (
-        joined in _CODE_KEY
-        or stem in _CODE_KEY
-        or (stem == "code" and _CODES.intersection(before))
-    ):
+    if joined in _CODE_KEY or stem in _CODE_KEY or (stem == "code" and _CODES.intersection(before)):
         return "code"
     if stem.endswith(("secret", "token", "apikey")) and len(stem) <= 24:
         return "secret"

@@ -12,7 +12,21 @@ import re
 from collections.abc import Iterator
 from functools import lru_cache
 
-from interlock.detect.redact.plausible import DIGIT, MARK, TURN, UUID, Kind, bare, believed, classes, drawn, entropy, kind, placeholder, strong
+from interlock.detect.redact.plausible import (
+    DIGIT,
+    MARK,
+    TURN,
+    UUID,
+    Kind,
+    bare,
+    believed,
+    classes,
+    drawn,
+    entropy,
+    kind,
+    placeholder,
+    strong,
+)
 from interlock.detect.redact.rule import Issued, beside, compiled, issued
 
 Span = tuple[int, int, str]  # [start, end), what
@@ -247,12 +261,12 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
             value_text = token[0].rstrip(".:?)]}" if of == "password" else ".:!?)]}")
             if _NAME.match(value_text):
                 return  # the name of another value
-            if (
+            named = (
                 (of == "password" and (strong(value_text) or _directive(text, name_start, at, value_text)))
                 or (of == "code" and believed(of, value_text, quoted=False) and not _YEAR.fullmatch(value_text))
-            ) and not _hash_like(text, name_start):
-                yield at, at + len(value_text), what
-            elif bare(value_text) and of in {"secret", "token", "password"} and not _hash_like(text, name_start):
+                or (bare(value_text) and of in {"secret", "token", "password"})
+            )
+            if named and not _hash_like(text, name_start):
                 yield at, at + len(value_text), what
         return
     quoted = _quoted(text, at)
@@ -271,7 +285,7 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
         if believed(of, value_text.strip(), quoted=True):
             yield first, last, what
         return
-    if how == "pair" or how == "call":
+    if how in {"pair", "call"}:
         return
     token = _BARE.match(text, at)
     if not token:
@@ -287,7 +301,11 @@ def _valued(text: str, matched: re.Match[str], name_start: int, of: Kind, seen: 
     if of == "token" and _PARAMETER.match(text, at + len(value_text)):
         return  # the scheme of a header
     spaced = how == "word"
-    if spaced and of != "code" and not (DIGIT.search(value_text) or _odd(value_text) or len(TURN.findall(value_text)) > 2):
+    if (
+        spaced
+        and of != "code"
+        and not (DIGIT.search(value_text) or _odd(value_text) or len(TURN.findall(value_text)) > 2)
+    ):
         return
     if believed(of, value_text, quoted=_environment(text, name_start, matched)):
         yield at, at + len(value_text), what
@@ -325,7 +343,9 @@ _WHAT = {
 
 def _directive(text: str, name_start: int, at: int, value: str) -> bool:
     """`requirepass forest976`: a line of a configuration, or a name that is nothing but a password's."""
-    line = not text[max(0, name_start - 1) : name_start].strip(" \t") and text[at + len(value) : at + len(value) + 1] in {"", "\n", "\r"}
+    line = not text[max(0, name_start - 1) : name_start].strip(" \t") and text[
+        at + len(value) : at + len(value) + 1
+    ] in {"", "\n", "\r"}
     least = 6 if line and text[max(0, name_start - 1) : name_start] in {"", "\n"} else 8
     return (
         least <= len(value) <= 64
@@ -339,7 +359,10 @@ def _directive(text: str, name_start: int, at: int, value: str) -> bool:
 
 def _defined(text: str, name_start: int) -> bool:
     """`#define NAME "value"`."""
-    return text.startswith(("#define ", "define "), max(0, name_start - 8)) or text[max(0, name_start - 4) : name_start] == "ENV "
+    return (
+        text.startswith(("#define ", "define "), max(0, name_start - 8))
+        or text[max(0, name_start - 4) : name_start] == "ENV "
+    )
 
 
 def _odd(value: str) -> bool:
@@ -495,10 +518,9 @@ def signature(text: str, start: int, end: int) -> Iterator[Span]:
     if text[start:end].lower() == "sig":
         if before in {"?", "&", ";"} and len(matched["v"]) >= 20:
             yield *matched.span("v"), "secret/signed-url"
-    elif text.startswith("oauth_", start - 6):
-        yield *matched.span("v"), "secret/signed-url"
-    elif before in {"?", "&", "-", ";", " ", ","} and (
-        before != " " or "Credential=" in text[max(0, start - 240) : start]
+    elif text.startswith("oauth_", start - 6) or (
+        before in {"?", "&", "-", ";", " ", ","}
+        and (before != " " or "Credential=" in text[max(0, start - 240) : start])
     ):
         yield *matched.span("v"), "secret/signed-url"
 
@@ -529,9 +551,10 @@ def short_flag(text: str, start: int, end: int) -> Iterator[Span]:
         return
     glued = flag == "p" and not any(text.find(word, begin, start) >= 0 for word in _SPACED)
     matched = _SHORT_P.match(text, end + (text[end : end + 1] == " " and not glued))
-    if matched and not placeholder(matched["v"]) and not matched["v"].startswith(("-", "=", "ort")):
-        if flag in "pa" or believed("password", matched["v"], quoted=True):
-            yield *matched.span("v"), "secret/password"
+    if not matched or placeholder(matched["v"]) or matched["v"].startswith(("-", "=", "ort")):
+        return
+    if flag in "pa" or believed("password", matched["v"], quoted=True):
+        yield *matched.span("v"), "secret/password"
 
 
 def user_flag(text: str, _start: int, end: int) -> Iterator[Span]:
@@ -548,14 +571,20 @@ _LOGIN = re.compile(
     r"(?:\s?=\s?)?\(\s{0,4}(?:[^\s\"'(),]{1,60}\s{0,2},\s{0,4})?[\"'][^\"'\n]{1,80}[\"']\s{0,2},\s{0,4}(?P<q>[\"'])(?P<v>[^\"'\n]{4,120})(?P=q)\s{0,4}[,)]"
 )
 _TOKEN_LOGIN = re.compile(r"\(\s{0,4}[\"'](?P<v>[^\"'\s]{20,200})[\"']\s{0,2}\)")
-_PIPED = re.compile(r"\b(?:echo|printf|print)[ ]{1,3}(?:-[ne][ ])?(?:[\"']?%s\S{0,3}[ ])?(?P<q>[\"']?)(?:(?P<user>[\w.-]{1,40}):)?(?P<v>[^\s\"'|$<>]{4,128})(?P=q)[ ]{0,3}$")
-_IDENTIFIED = re.compile(r"(?:[ ]WITH[ ]\S{1,40})?[ ](?:BY|AS)[ ](?:PASSWORD[ ])?(?P<q>[\"'])(?P<v>[^\"'\n]{4,128})(?P=q)", re.IGNORECASE)
+_PIPED = re.compile(
+    r"\b(?:echo|printf|print)[ ]{1,3}(?:-[ne][ ])?(?:[\"']?%s\S{0,3}[ ])?(?P<q>[\"']?)(?:(?P<user>[\w.-]{1,40}):)?(?P<v>[^\s\"'|$<>]{4,128})(?P=q)[ ]{0,3}$"
+)
+_IDENTIFIED = re.compile(
+    r"(?:[ ]WITH[ ]\S{1,40})?[ ](?:BY|AS)[ ](?:PASSWORD[ ])?(?P<q>[\"'])(?P<v>[^\"'\n]{4,128})(?P=q)", re.IGNORECASE
+)
 _PUTTY = re.compile(r"[ ]\d{1,3}\s{1,2}(?P<v>(?:[A-Za-z0-9+/=]{1,64}\s{1,2})*[A-Za-z0-9+/=]{16,64})")
 _SEED = re.compile(
     r"(?:seed|recovery|backup|secret|wallet|mnemonic|phrase)?(?:[ _-](?:phrase|words))?[\"']?[ ]?(?:is|are|:|=)\s{1,3}[\"']?(?P<v>(?:[a-z]{3,8}[ ,]{1,2}){11,23}[a-z]{3,8})(?![a-z])"
 )
 _SEED_OF = re.compile(r"(?:seed|recovery|backup|secret|wallet|mnemonic)[ _-]$", re.IGNORECASE)
-PASS_FILE = re.compile(r"(?:(?<=\s)|^)[\w.*-]{1,80}:(?:\d{4,5}|\*):[\w.*-]{1,60}:[\w.*@-]{1,60}:(?P<v>[^\s:]{4,120})(?=\s|$)", re.MULTILINE)
+PASS_FILE = re.compile(
+    r"(?:(?<=\s)|^)[\w.*-]{1,80}:(?:\d{4,5}|\*):[\w.*-]{1,60}:[\w.*@-]{1,60}:(?P<v>[^\s:]{4,120})(?=\s|$)", re.MULTILINE
+)
 USER_PASSWORD = re.compile(r"[a-z][\w.@+-]{1,63}:(?P<v>[^\s:]{6,120})")
 
 
@@ -618,8 +647,11 @@ def pass_file(matched: re.Match[str]) -> Iterator[Span]:
 def user_password(decoded: str) -> bool:
     """Whether a word encoded `user:password`, and not a thing and its number."""
     matched = USER_PASSWORD.fullmatch(decoded)
-    return matched is not None and (DIGIT.search(matched["v"]) is not None or len(TURN.findall(matched["v"])) > 2) and not matched["v"].isdigit() and (
-        believed("password", matched["v"], quoted=True) and not UUID.fullmatch(matched["v"])
+    return (
+        matched is not None
+        and (DIGIT.search(matched["v"]) is not None or len(TURN.findall(matched["v"])) > 2)
+        and not matched["v"].isdigit()
+        and (believed("password", matched["v"], quoted=True) and not UUID.fullmatch(matched["v"]))
     )
 
 
