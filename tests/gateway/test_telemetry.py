@@ -7,6 +7,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
+from interlock.detect.redact import Redaction
 from interlock.gateway.errors import GatewayError
 from interlock.gateway.telemetry import Tracer, tracer
 from interlock.testing import ModelServer, ScriptedModel, Use
@@ -37,11 +38,11 @@ def test_a_span_has_no_content() -> None:
 
 def test_without_an_endpoint_nothing_is_recorded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("OTEL_EXPORTER_OTLP_ENDPOINT", raising=False)
-    assert tracer()._tracer is None
+    assert tracer(Redaction())._tracer is None
 
 
 def test_an_endpoint_without_an_exporter_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:4318")
     monkeypatch.setitem(__import__("sys").modules, "opentelemetry.exporter.otlp.proto.http.trace_exporter", None)
     with pytest.raises(GatewayError, match="exports spans"):
-        tracer()
+        tracer(Redaction())

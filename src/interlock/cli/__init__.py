@@ -2,7 +2,8 @@
 
 A command's module has `arguments(parser)` and `run(options) -> int`. Only the module of the command that was asked for
 is imported, so that help is at hand at once. Exit status: 0 fine, 1 what was checked is bad, 2 the command line is
-wrong. What the package raises becomes one message on stderr, with its hint; never a traceback.
+wrong. What the package raises becomes one message on stderr, with its hint; the traceback
+of anything else is redacted.
 """
 
 from __future__ import annotations
@@ -14,8 +15,10 @@ import sys
 from collections.abc import Sequence
 from importlib import import_module
 
+from interlock.cli.console import Uncaught, told
 from interlock.cli.errors import UsageError
 from interlock.kernel.errors import InterlockError
+from interlock.logs.excepthook import install
 
 COMMANDS = {
     "check": "check a manifest, its rules and the functions it speaks of",
@@ -41,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # no text is worth a traceback
+    install(Uncaught())
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         options = _parser(words).parse_args(words)
@@ -75,7 +79,7 @@ def _parser(words: Sequence[str]) -> argparse.ArgumentParser:
 
 
 def _complain(error: InterlockError, status: int) -> int:
-    print(error, file=sys.stderr)
+    print(told(str(error)), file=sys.stderr)
     if error.hint:
-        print(f"hint: {error.hint}", file=sys.stderr)
+        print(f"hint: {told(error.hint)}", file=sys.stderr)
     return status

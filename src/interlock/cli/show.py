@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from enum import IntEnum
 
 from interlock.audit.record import Head, Record
+from interlock.cli.console import told
 from interlock.monitor.question import visible
 
 LONG = 600  # characters of one value
@@ -19,8 +20,8 @@ _COLOURS = {"good": "32", "bad": "31", "open": "33"}
 
 
 def seen(value: object, longest: int = LONG) -> str:
-    """`value` in one line, every character of which can be seen; what is left out is counted."""
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    """`value` in one line without secrets, every character of which can be seen; what is left out is counted."""
+    text = told(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
     cut = f" … and {len(text) - longest} more characters" if len(text) > longest else ""
     return visible(text[:longest]) + cut
 

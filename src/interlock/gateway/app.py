@@ -23,6 +23,7 @@ from interlock.gateway.limits import Admission, ClientGone, Message, Receive, Sc
 from interlock.gateway.mediate import Exchange, Request, Service
 from interlock.gateway.protocol import ABORT
 from interlock.gateway.telemetry import Tracer
+from interlock.logs import Redacts
 from interlock.wire.errors import WireError
 from interlock.wire.format import Format
 
@@ -74,6 +75,7 @@ class Gateway:
     approvals: Mounted | None = None
     tracer: Tracer = field(default_factory=Tracer)
     on_close: Sequence[Callable[[], object]] = ()
+    redaction: Redacts | None = None  # of what this process logs
     _routes: dict[tuple[str, str], Route] = field(default_factory=routes)
     admission: Admission = field(init=False)
     _stalls: Stalls = field(init=False)

@@ -225,7 +225,7 @@ def _gateway(
             }
         }
 
-    spans = tracer()
+    spans = tracer(taken.records)
     return Gateway(
         service=service,
         doorkeeper=Doorkeeper(
@@ -239,6 +239,7 @@ def _gateway(
             ApprovalsApi(Desk(kept.approvals, redact=redact)), kept.approvers, seconds=settings.body_timeout
         ),
         tracer=spans,
+        redaction=taken.records,
         on_close=(*([hook.close] if hook else []), spans.close, kept.shut, opened.close),
     )
 

@@ -1,4 +1,8 @@
-"""The gateway's own log: one JSON object a line on stderr, or plain lines. No content of requests is ever logged."""
+"""The gateway's own log: one JSON object a line on stderr, or plain lines.
+
+No content of requests is logged on purpose. What libraries write, and what nobody caught, could hold some: every record
+and every last word of the process is redacted.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,10 @@ import json
 import logging
 import sys
 from datetime import UTC, datetime
+
+from interlock.detect.redact import Redaction
+from interlock.logs import Redacts, protect
+from interlock.logs.excepthook import install
 
 QUIET = ("aiohttp", "asyncio", "uvicorn", "uvicorn.error")
 
@@ -28,8 +36,10 @@ class _Text(logging.Formatter):
         return ""
 
 
-def configure(how: str) -> None:
-    """Log as `INTERLOCK_LOG` says, for the whole process."""
+def configure(how: str, redaction: Redacts | None = None) -> None:
+    """Log as `INTERLOCK_LOG` says, for the whole process. `redaction` is the manifest's, once it is known."""
+    redaction = redaction or Redaction()
+    install(redaction)
     root = logging.getLogger()
     for handler in list(root.handlers):
         root.removeHandler(handler)
@@ -38,6 +48,7 @@ def configure(how: str) -> None:
         return
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Json() if how == "json" else _Text())
+    protect(handler, redaction)
     root.addHandler(handler)
     root.setLevel(logging.INFO)
     for name in QUIET:

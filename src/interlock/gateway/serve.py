@@ -96,6 +96,7 @@ def run(settings: Settings) -> int:
     host, port = listening.getsockname()[:2]
     if settings.workers == 1:
         gateway = build(settings, settings.manifest)
+        configure(settings.log, gateway.redaction)
         _tell(gateway)
         log.info("listening on %s:%d", host, port)
         Server(gateway, settings).run([listening])
@@ -105,13 +106,22 @@ def run(settings: Settings) -> int:
 
 
 def work(settings: Settings, listening: socket.socket, number: int) -> None:
-    """One worker's life."""
+    """One worker's life. What ends it is printed here: `multiprocessing` would print it as it is."""
     configure(settings.log)
+    try:
+        _work(settings, listening, number)
+    except Exception:  # noqa: BLE001 - entry point
+        sys.excepthook(*sys.exc_info())
+        sys.exit(1)
+
+
+def _work(settings: Settings, listening: socket.socket, number: int) -> None:
     try:
         gateway = build(settings, settings.manifest, worker=number)
     except InterlockError as error:
         log.error("worker %d cannot start: %s", number, error)  # noqa: TRY400 - a message for operators, not a trace
         sys.exit(UNFIT)
+    configure(settings.log, gateway.redaction)
     if number == 1:
         _tell(gateway)
     _follow_parent()

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from interlock.gateway.errors import GatewayError
+from interlock.logs import Redacts
 
 if TYPE_CHECKING:
     from interlock.gateway.mediate import Exchange, Request
@@ -65,8 +66,10 @@ class Tracer:
                 raise
 
 
-def tracer() -> Tracer:
+def tracer(redaction: Redacts) -> Tracer:
     """The tracer that the environment asks for; one that records nothing where it asks for none.
+
+    A client names the model, and the environment the resource: what leaves has passed `redaction`.
 
     Raises:
         GatewayError: what it asks for is not installed.
@@ -75,6 +78,7 @@ def tracer() -> Tracer:
         return Tracer()
     try:
         exporter = import_module("opentelemetry.exporter.otlp.proto.http.trace_exporter")
+        redacting = import_module("interlock.logs.otel")
         sdk, export = import_module("opentelemetry.sdk.trace"), import_module("opentelemetry.sdk.trace.export")
     except ModuleNotFoundError:
         raise GatewayError(
@@ -82,5 +86,6 @@ def tracer() -> Tracer:
             hint="`pip install interlock[otel] opentelemetry-exporter-otlp-proto-http`",
         ) from None
     provider = sdk.TracerProvider()
-    provider.add_span_processor(export.BatchSpanProcessor(exporter.OTLPSpanExporter()))
+    sent = redacting.RedactingSpanExporter(exporter.OTLPSpanExporter(), redaction)
+    provider.add_span_processor(export.BatchSpanProcessor(sent))
     return Tracer(provider.get_tracer("interlock.gateway"), provider.shutdown)

@@ -17,7 +17,6 @@ from threading import Lock
 from typing import Any, Protocol
 from uuid import UUID
 
-from interlock.detect.redact import RedactionError
 from interlock.kernel.call import Json
 
 WITHHELD = "[withheld]"
@@ -27,6 +26,10 @@ _NAMES = 4096  # names of loggers, threads and files that are known to be clean
 # Nobody can look into these: they stay what they are if their text stays what it is.
 _OPAQUE = frozenset({date, datetime, time, timedelta, Decimal, UUID, PurePosixPath})
 _PLAIN = frozenset({str, int, float, bool, type(None)})
+
+
+class CleanError(Exception):
+    """A value cannot be looked through, so it must not leave."""
 
 
 class Redacts(Protocol):
@@ -81,7 +84,7 @@ class Cleaner:
         originals = list(items.values())
         cleaned = self.redaction(taken)
         if not isinstance(taken, dict) or not isinstance(cleaned, dict):
-            raise RedactionError("the redactor returned no mapping for a mapping")
+            raise CleanError("the redactor returned no mapping for a mapping")
         return {
             name: original if type(original) in _OPAQUE and new == before else new
             for (name, new), before, original in zip(cleaned.items(), taken.values(), originals, strict=True)
@@ -113,7 +116,7 @@ def plain(value: object) -> Json:
     """`value` in texts, numbers, lists and mappings; what holds itself, or lies too deep, is withheld.
 
     Raises:
-        RedactionError: it has too many parts.
+        CleanError: it has too many parts.
     """
     return _Parts().plain(value)
 
@@ -129,7 +132,7 @@ class _Parts:
     def plain(self, value: object) -> Json:
         self.left -= 1
         if self.left < 0:
-            raise RedactionError(f"a record has more than {MAX_PARTS} parts")
+            raise CleanError(f"a record has more than {MAX_PARTS} parts")
         if type(value) in _PLAIN:
             return value  # type: ignore[return-value] # exactly one of them
         if not isinstance(value, Mapping | list | tuple | AbstractSet | deque):
