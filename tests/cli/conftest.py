@@ -17,7 +17,6 @@ BOB, EVE = "bob@example.com", "eve@evil.example"
 
 MANIFEST = """\
 version: 1
-redact: {records: {pii: keep}} # the tests read what would be hidden
 me: [emma@example.com]
 rules: [rules/*.cedar]
 agents:
@@ -30,6 +29,7 @@ tools:
     effect: egress
     arguments: {to: recipient, subject: title, body: text}
     returns: {own: [.]}
+redact: {records: {pii: keep}} # the tests read what would be hidden
 """
 RULE = """\
 // Nobody writes to the press.
