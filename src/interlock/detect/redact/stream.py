@@ -43,6 +43,11 @@ _NAMED = re.compile(
 )
 _KEY = re.compile(r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _PIECE = re.compile(r"(?:\\{1,4}[nrt]|[\s\"',>|\\])+")
+_SEED = re.compile(
+    r"(?:phrase|mnemonic|words)[\"']?[ ]?(?:is|are|:|=)?\s{0,3}[\"']?(?:[a-z]{3,8}[ ,]{1,2}){0,23}$", re.IGNORECASE
+)
+_PIPE = re.compile(r"\b(?:echo|printf|print)[ ][^\n|]{0,200}(?:\|[^\n|]{0,60})?$")
+_LAST_LINE = re.compile(r"[A-Za-z0-9+/]{40,}\s{1,4}[A-Za-z0-9+/]{1,64}={0,2}\s{1,4}$")
 _LONG = 16  # characters of a key's line; shorter words are prose, of which a few may stand at its end
 
 
@@ -160,7 +165,7 @@ class Stream:
             return False
         if after.isalnum() and _ACCOUNT.search(bare[-48:]):
             return False
-        if (after.isupper() or after == "<") and not last.isupper() and _CAPITAL.match(last.lstrip("\"'(")):
+        if (after.isupper() or after == "<") and not last.isupper() and _CAPITAL.match(last.strip("\"'(")):
             return False
         if after in "([{<" and last[-1].isalnum() and len(last) > 1:
             return False
@@ -171,7 +176,9 @@ class Stream:
         line = self.__line(place)
         if "ookie" in line.lower() and _HEADER.search(line):
             return False
-        if _BASE64.search(last):
+        if _BASE64.search(last) or (after == "-" and _LAST_LINE.search(window)):
+            return False
+        if (after.islower() and _SEED.search(window)) or _PIPE.search(window):
             return False
         quote = _QUOTE.search(window)
         if quote and (kind(quote["k"]) == "password" or _names(quote["k"])):
@@ -192,6 +199,9 @@ class Stream:
         return text[text.rfind("\n", max(0, len(text) - 4096)) + 1 :][-4096:]
 
     def __key_goes_on(self, place: int) -> bool:
+        at = self.__pending.rfind("Private-Lines:", 0, place)
+        if at >= 0 and self.__pending.find("Private-MAC:", at, place) < 0:
+            return True
         at = self.__pending.rfind("-----BEGIN", 0, place)
         begins = _KEY.match(self.__pending, at, place) if at >= 0 else None
         if begins is None:
