@@ -15,7 +15,15 @@ import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
-from bench.redaction import corpus, peers, templates_first, templates_fourth, templates_second, templates_third
+from bench.redaction import (
+    corpus,
+    peers,
+    templates_fifth,
+    templates_first,
+    templates_fourth,
+    templates_second,
+    templates_third,
+)
 from bench.redaction.corpus import Row
 from bench.redaction.score import Score, score
 from interlock.detect.redact import Redaction, find
@@ -26,6 +34,7 @@ SETS = {  # what each showed at first sight: docs/redaction.md
     "second": templates_second,
     "third": templates_third,
     "fourth": templates_fourth,
+    "fifth": templates_fifth,
 }
 REDACT = Redaction()
 HOSTILE = Path(__file__).parents[2] / "tests/corpora/redaction-hostile.toml"
