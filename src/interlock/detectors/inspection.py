@@ -12,6 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from hashlib import blake2b
+from importlib.util import find_spec
 from threading import Lock
 from typing import Any
 
@@ -57,7 +58,12 @@ class Inspection:
         """What the posture says of it."""
         if self._make is None:
             return "inspection: hidden text"
-        return f"inspection: hidden text, {self._scanner().parts}"
+        if self._make is not load:
+            return f"inspection: hidden text, {self._scanner().parts}"
+        # Without loading what it takes: most processes never read a long text.
+        with_model = find_spec("onnxruntime") is not None and find_spec("numpy") is not None
+        told = "signatures and classifier" if with_model else "signatures only; the classifier needs interlock[detect]"
+        return f"inspection: hidden text, injection: {told}"
 
     def __call__(self, content: Json, read: Reading) -> Inspected:
         """See `interlock.monitor.ports.Inspector`."""
