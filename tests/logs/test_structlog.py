@@ -15,7 +15,7 @@ from interlock.detect.redact import Redaction
 from interlock.logs.structlog import RedactingProcessor
 from tests.logs.broken import Broken
 
-BEFORE = [
+BEFORE: list[Any] = [
     structlog.contextvars.merge_contextvars,
     structlog.processors.add_log_level,
     structlog.processors.StackInfoRenderer(),
