@@ -94,17 +94,19 @@ class GroupedAudit:
             AuditError: it is no record, the queue is full, or the writer is dead.
         """
         with self._condition:
-            if len(self._queue) >= self._bound:
+            queue = self._queue
+            if len(queue) >= self._bound:
                 self._condition.wait_for(self._room, self._patience)
+                queue = self._queue
             self._check()
-            if len(self._queue) >= self._bound:
+            if len(queue) >= self._bound:
                 raise AuditError(f"the audit is {self._bound} records behind its store")
             record = chain.link(
                 self._head, at=self._clock(), kind=kind, run=run, body=body, salt=fresh(), stream=self.stream
             )
             self._head = record.head
-            self._queue.append(record)
-            if len(self._queue) in {1, self._group}:
+            queue.append(record)
+            if len(queue) == 1 or len(queue) == self._group:
                 self._condition.notify_all()
         return record
 

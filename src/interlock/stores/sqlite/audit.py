@@ -13,6 +13,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, suppress
+from itertools import chain
 from typing import Any
 
 from interlock.audit.errors import AuditError
@@ -65,7 +66,10 @@ CREATE TRIGGER audit_grows_at_its_end BEFORE INSERT ON audit
 WHEN NEW.seq IS NOT (SELECT coalesce(max(seq), 0) + 1 FROM audit WHERE stream = NEW.stream)
 BEGIN SELECT RAISE(ABORT, 'the audit is append-only'); END;
 """
-_INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608 - constants
+ROWS = 25  # in one statement: one each would take a sixth longer
+_ROW = f"({', '.join('?' * 12)})"
+_INSERT = f"INSERT INTO audit ({COLUMNS}) VALUES {_ROW}"  # noqa: S608 - constants
+_INSERT_ROWS = f"INSERT INTO audit ({COLUMNS}) VALUES {', '.join([_ROW] * ROWS)}"  # noqa: S608 - the same
 
 
 class SqliteAudit(Ledger):
@@ -104,7 +108,10 @@ class SqliteAudit(Ledger):
         return self._head(db)  # the transaction began with the write lock
 
     def _insert(self, db: sqlite3.Connection, records: Sequence[Record]) -> None:
-        db.executemany(_INSERT, records)
+        done = len(records) - len(records) % ROWS
+        for at in range(0, done, ROWS):
+            db.execute(_INSERT_ROWS, list(chain.from_iterable(records[at : at + ROWS])))
+        db.executemany(_INSERT, records[done:])
 
     def _scrub(self) -> None:
         # Deleted text is overwritten (`secure_delete`, below) in the file, but the log still has it until it is reset.
