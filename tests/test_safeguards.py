@@ -314,3 +314,30 @@ def test_without_a_section_answers_lose_secrets_alone() -> None:
     text = "See https://other.example/?q=1"
     assert run.answer(text).text == text
     assert SECRET not in run.answer(f"token {SECRET}").text
+
+
+def test_no_link_carries_a_known_secret_even_to_a_listed_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_TOKEN", "kT9vQ2mX7pL4wR8zB3nC")
+    tools = {
+        **BASE["tools"],
+        "fetch": {
+            "kind": "http",
+            "hosts": [{"host": "docs.example.com", "headers": {"X-Token": "secret://DESK_TOKEN"}}],
+        },
+    }
+    manifest = {**BASE, "tools": tools, "answers": {"links": ["docs.example.com"]}}
+
+    def inbox() -> str:
+        """Reads the inbox."""
+        return "nothing"
+
+    def send(to: str, body: str) -> str:
+        """Sends a mail."""
+        return to + body
+
+    lock = Interlock(manifest, [inbox, send], audit=MemoryAudit())
+    run = lock.run(agent="helper", principal="ann", user="hello")
+    assert run.answer("see https://docs.example.com/a?x=1").text == "see https://docs.example.com/a?x=1"
+    for spelt in ("kT9vQ2mX7pL4wR8zB3nC", "a1Q5dlEybVg3cEw0d1I4ekIzbkM=", "Cn3Bz8Rw4Lp7Xm2Qv9Tk"):
+        assert spelt not in run.answer(f"see https://docs.example.com/a?x={spelt}").text
+    lock.close()

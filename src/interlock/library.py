@@ -173,7 +173,9 @@ class Interlock:
 
     def answers(self, prompt: str = "", canaries: tuple[str, ...] = ()) -> OutputGuard:
         """What checks an answer before anybody sees it; `prompt` and `canaries` must not come back in it."""
-        return safeguards.answers(self.policy, self._taken.answers, prompt=prompt, canaries=canaries)
+        known = self._opened.vault.matcher if self._opened.vault else None
+        taken = self._taken.answers
+        return safeguards.answers(self.policy, taken, known=known, prompt=prompt, canaries=canaries)
 
     def close(self) -> None:
         """Give back what scoped tools hold open: descriptors, connections, workers."""

@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from interlock.detect.output.address import Addresses
 from interlock.detect.output.executable import Executable
 from interlock.detect.output.guard import OutputGuard
 from interlock.detect.output.leaks import Leaks
@@ -24,6 +25,7 @@ from interlock.limits.rate import Rates
 from interlock.limits.terms import Terms
 from interlock.policy.part_detect import AnswersPart, DetectPart
 from interlock.policy.policy import Policy
+from interlock.secrets.matcher import Matcher, SecretRedactor
 
 if TYPE_CHECKING:
     from interlock.limits.loop import Settings as _Settings  # noqa: F401 - what `Terms` holds
@@ -84,10 +86,10 @@ class Redactions:
 
     reads: Redaction | None  # None: known secrets alone, which the secrets' own redactor takes out
     records: Redaction
-    answers: Redaction
+    answers: Redaction | SecretRedactor | None  # None: there is nothing to look for
 
 
-def redactions(policy: Policy, *, known: Known | None, reveal: Reveal) -> Redactions:
+def redactions(policy: Policy, *, known: Matcher | None, reveal: Reveal) -> Redactions:
     """As the manifest's sections `redact` and `answers` say.
 
     Raises:
@@ -100,11 +102,15 @@ def redactions(policy: Policy, *, known: Known | None, reveal: Reveal) -> Redact
     def made(policies: Mapping[str, Any]) -> Redaction:
         return Redaction(policies=policies, known=known, key=key)
 
-    in_answers = {"pii": "keep"} if answers is None or answers.redact is None else answers.redact
+    in_answers: Redaction | SecretRedactor | None
+    if answers is None:
+        in_answers = None if known is None else SecretRedactor(known)
+    else:
+        in_answers = made({"pii": "keep"} if answers.redact is None else answers.redact)
     return Redactions(
         reads=None if part.reads is None else made(part.reads),
         records=made(part.records),
-        answers=made(in_answers),
+        answers=in_answers,
     )
 
 
@@ -116,23 +122,35 @@ def inspected(policy: Policy) -> Inspection | None:
     return inspection(detect, topics, key=randomness.token_bytes(32))
 
 
-def answers(policy: Policy, redact: Redaction, *, prompt: str = "", canaries: tuple[str, ...] = ()) -> OutputGuard:
+def answers(
+    policy: Policy,
+    redact: Redaction | SecretRedactor | None,
+    *,
+    known: Known | None = None,
+    prompt: str = "",
+    canaries: tuple[str, ...] = (),
+) -> OutputGuard:
     """What checks the answers of an agent; `prompt` is its system prompt, which must not come back."""
     part = policy.manifest.answers
+    stream = None if redact is None else redact.stream
     if part is None:
-        return OutputGuard(links=None, executable=None, redact=redact.stream)
+        return OutputGuard(links=None, executable=None, redact=stream)
     return OutputGuard(
-        links=None if part.links is False else _links(part),
+        links=None if part.links is False else _links(part, known),
         leaks=None if part.leaks == "keep" else Leaks(canaries=canaries, prompt=prompt, action=part.leaks),
         executable=None if part.code == "keep" else Executable(action=part.code),
-        redact=redact.stream,
+        redact=stream,
     )
 
 
-def _links(part: AnswersPart) -> Links:
-    from interlock.detect.output.address import Addresses  # noqa: PLC0415 - with the rest of what links need
-
-    return Links(addresses=Addresses(hosts=frozenset(part.links or ())), action=part.others, loaded=part.others)
+def _links(part: AnswersPart, known: Known | None) -> Links:
+    addresses = Addresses(
+        hosts=frozenset(part.links or ()),
+        mail=frozenset(part.mail),
+        plain_links=part.plain_links,
+        known=None if known is None else lambda text: any(True for _ in known.spans(text)),
+    )
+    return Links(addresses=addresses, action=part.others, loaded=part.others)
 
 
 def _plain(part: Any) -> Any:  # noqa: ANN401 - a word, or a part of the manifest

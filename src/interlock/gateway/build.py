@@ -159,11 +159,14 @@ def _gateway(
         posted=hook,
     )
     guard = safeguards.limits(policy, kept.budgets)
+    known = opened.vault.matcher if opened.vault else None
 
     def texts(prompt: str, streamed: bool) -> Texts:  # noqa: FBT001 - the port's shape
-        checks = safeguards.answers(policy, taken.answers, prompt=prompt)
-        # One look at the whole costs a hundredth of many looks at its pieces.
-        return Guarded(checks if streamed else replace(checks, redact=whole(lambda text: str(taken.answers(text)))))
+        checks = safeguards.answers(policy, taken.answers, known=known, prompt=prompt)
+        redact = taken.answers
+        if redact is not None and not streamed:  # one look at the whole costs a hundredth of looks at its pieces
+            checks = replace(checks, redact=whole(lambda text: str(redact(text))))
+        return Guarded(checks)
 
     monitor = assemble(
         policy,

@@ -60,6 +60,10 @@ class AnswersPart(_Part):
         default=None,
         description="Hosts that it may link to and load from. Left out: none; false: links are not looked at.",
     )
+    mail: list[Text] = Field(default=[], description="Domains that `mailto:` may name.")
+    plain_links: bool = Field(
+        default=False, description="Links to other hosts stay, if they carry nothing: no query, no long or random path."
+    )
     others: Deed = Field(default="drop", description="What happens to other links.")
     code: Literal["mask", "refuse", "keep"] = Field(default="mask", description="Scripts, formulas, terminal escapes.")
     redact: dict[Type, Taken] | None = Field(
