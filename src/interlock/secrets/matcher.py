@@ -17,11 +17,16 @@ from interlock.secrets.forms import LOOSE, MIN_CHARACTERS, TIGHT, Form, View, fo
 
 MAX_GRAM = 16  # characters; longer ones cost memory and pass over nothing more
 MAX_ROUNDS = 3  # a value could come about where another was taken out
+HEAD = 8  # characters of a needle by which its beginning is known
+ESCAPED = 40  # characters; more than an escape has
+OFTEN = 1024  # characters that may wait; more are looked at again only when a quarter has been added
+PART = 24  # characters that are added to a text with escapes until it is looked at again
 
 Span = tuple[int, int, str]
 
 _DSN = re.compile(r"://[^/\s:@]{0,200}:([^/\s]+)@|\bpassword\s*=\s*'?([^'\s;]+)", re.IGNORECASE)
 _PEM = re.compile(r"-----BEGIN [A-Z0-9 ]*-----(.*?)(?:-----END|\Z)", re.DOTALL)
+_MARK = re.compile(r"[%\\&=]")
 _PEM_LINE = 32  # characters; the last line of a key may be a few, which are no secret by themselves
 _BASE = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/-_")
 
@@ -34,7 +39,7 @@ def placeholder(name: str) -> str:
 class _Index:
     """Needles of one kind of view."""
 
-    __slots__ = ("__cut", "__grams", "q")
+    __slots__ = ("__cut", "__grams", "__heads", "__long", "q")
 
     def __init__(self, needles: Mapping[Form, str]) -> None:
         self.q = min(MAX_GRAM, (min((len(form.text) for form in needles), default=1) + 1) // 2)
@@ -44,6 +49,23 @@ class _Index:
             for offset in range(self.q):
                 gram = form.text[offset : offset + self.q]
                 self.__grams.setdefault(gram, []).append((offset, form, name))
+        self.__heads = frozenset(f.text[:n] for f in needles for n in range(1, min(HEAD, len(f.text) - 1) + 1))
+        self.__long: dict[str, list[str]] = {}
+        for form in needles:
+            self.__long.setdefault(form.text[:HEAD], []).append(form.text)
+
+    def begun(self, text: str) -> int:
+        """Where the first needle begins that `text` does not hold whole; its length if none does."""
+        size = len(text)
+        for place in range(size):
+            head = text[place : place + HEAD]
+            if head in self.__heads:
+                left = size - place
+                if left < HEAD or any(
+                    len(needle) > left and needle.startswith(text[place:]) for needle in self.__long.get(head, ())
+                ):
+                    return place
+        return size
 
     def find(self, text: str) -> Iterator[tuple[int, Form, str]]:
         """Where each needle starts in `text`, overlapping ones included."""
@@ -113,6 +135,39 @@ class Matcher:
         """Where known values stand in `text`, in whatever spelling: [start, end) and the secret's name; disjoint."""
         return _merged(self.__spans(text))
 
+    def stream(self) -> SecretStream:
+        """For a text that comes in pieces; how it was cut changes nothing."""
+        return SecretStream(self)
+
+    def settled(self, text: str) -> int:
+        """How much of `text`, which goes on, can be judged: no value begins before that and ends after it."""
+        if not text:
+            return 0
+        edge = len(text)
+        escaped = [view for view in views(text) if view.before is not None]
+        for view in (View(text), *escaped):
+            # What an escape near the end will mean is not known yet: a value may begin there, or go on with it.
+            mark = _MARK.search(view.text, max(0, len(view.text) - ESCAPED))
+            size = len(view.text) if mark is None else mark.start()
+            if mark is not None:
+                edge = min(edge, view.spans()[0][size])
+            for table, index in ((TIGHT, self.__tight), (LOOSE, self.__loose)):
+                folded = view.text[:size].translate(table)
+                begun = index.begun(folded)
+                if begun < len(folded):
+                    edge = min(edge, _place(view, table, size, len(folded) - begun))
+        spans = self.spans(text)
+        tokens = [token for view in escaped for token in _tokens(view)]
+        while True:
+            before = edge
+            if edge and text[edge - 1] in _BASE:  # of base64 it would hold some bits of what follows
+                edge -= 1
+            inside = [start for start, end, _ in spans if start < edge < end or (end == len(text) and start < edge)]
+            inside += [start for start, end in tokens if start < edge < end]
+            edge = min([edge, *inside])
+            if not inside or edge == before:
+                return edge
+
     def __scrub(self, value: Json) -> Json:
         """`value` without secrets. What is spread over a container takes the smallest one that holds it whole."""
         cleaned: Json
@@ -165,6 +220,36 @@ class Matcher:
             yield start, end, name
 
 
+class SecretStream:
+    """Takes a text in pieces; gives back what cannot belong to a known value any more, without those that it holds."""
+
+    __slots__ = ("__again", "__matcher", "__pending")
+
+    def __init__(self, matcher: Matcher) -> None:
+        self.__matcher = matcher
+        self.__pending = ""
+        self.__again = 0  # how long `pending` must be for another look
+
+    def __repr__(self) -> str:
+        return f"SecretStream({len(self.__pending)} characters held)"
+
+    def feed(self, text: str) -> str:
+        """What of the text so far may leave."""
+        self.__pending += text
+        if len(self.__pending) < self.__again:
+            return ""
+        edge = self.__matcher.settled(self.__pending)
+        ready, self.__pending = self.__pending[:edge], self.__pending[edge:]
+        left = len(self.__pending)
+        self.__again = left + max(left // 4, PART) if left > OFTEN or _MARK.search(self.__pending) else 0
+        return self.__matcher.scrub_text(ready) if ready else ""
+
+    def end(self) -> str:
+        """The rest."""
+        rest, self.__pending = self.__pending, ""
+        return self.__matcher.scrub_text(rest)
+
+
 class SecretRedactor:
     """`Ports.redact`: what the model reads, and what is kept, has passed here."""
 
@@ -176,6 +261,25 @@ class SecretRedactor:
     def __call__(self, value: Json) -> Json:
         """`value` without any known secret."""
         return self.matcher.scrub(value)
+
+    def stream(self) -> SecretStream:
+        """The same for a text that comes in pieces."""
+        return self.matcher.stream()
+
+
+def _place(view: View, table: Mapping[int, str | None], at: int, left: int) -> int:
+    """Where in the original text the `left` characters that end at `at` of `view`, folded by `table`, begin."""
+    while left > 0:
+        at -= 1
+        left -= len(table[ord(view.text[at])] or "")
+    return at if view.before is None else view.spans()[0][at]
+
+
+def _tokens(view: View) -> Iterator[tuple[int, int]]:
+    """Where the escapes that `view` has undone stand in the original text."""
+    if view.before is not None and view.tokens:
+        starts, ends = view.before.spans()
+        yield from ((starts[start], ends[end - 1]) for start, end, _ in view.tokens)
 
 
 def _parts(value: str) -> Iterator[str]:
