@@ -17,7 +17,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -77,14 +77,17 @@ def starter() -> Starter:
 
 
 @contextmanager
-def interlock(upstream: str, *, more: str = "", workers: int = 1) -> Iterator[Subject]:
-    """Our own, as a process of its own, started the way its README says."""
+def interlock(
+    upstream: str, *, more: str = "", workers: int = 1, settings: Mapping[str, str] | None = None
+) -> Iterator[Subject]:
+    """Our own, as a process of its own, started the way its README says; `settings` are more of the environment."""
     with TemporaryDirectory() as folder:
         here = Path(folder)
         (here / "interlock.yaml").write_text(MANIFEST.format(upstream=upstream) + more)
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("INTERLOCK_", "COV_"))}
         environment |= {"OPENAI_API_KEY": PROVIDER_KEY, "ANTHROPIC_API_KEY": PROVIDER_KEY, "PORT": "0"}
         environment |= {"INTERLOCK_APPROVAL_WAIT": "0", "INTERLOCK_APPROVAL_WAIT_STREAMED": "0"}  # nobody is there
+        environment |= settings or {}
         environment |= {"PYTHONPATH": str(Path(__file__).parents[2] / "src")}
         command = [sys.executable, "-m", "interlock.cli"]
         made = subprocess.run(

@@ -290,6 +290,6 @@ def test_streams_end_after_the_gateway_was_told_to_stop() -> None:
                 post(w.url)
             go.set()
             after = read_all(connection)
-        assert b"world" in after
+        assert b" wor" in after  # the last letters could begin a secret: they come with the end
         assert after.endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n")
         assert len(provider.requests) == 1

@@ -25,6 +25,7 @@ Frozen: TypeAlias = "bool | int | float | str | tuple[Frozen, ...] | Mapping[str
 MAX_DEPTH = 32  # levels of nesting in arguments; deeper input is an attack on parsers, not a call
 MAX_NODES = 100_000  # values in one call
 MAX_INT = 2**63 - 1  # what every JSON reader, Cedar's Long and SQL agree on
+_SPELLING = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_.:/-]{0,127}")
 
 
@@ -88,7 +89,7 @@ def thaw(value: Frozen) -> Json:
 
 def canonical(value: object) -> bytes:
     """The one spelling of a JSON-like value: sorted keys, no spaces, UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    return _SPELLING.encode(value).encode()
 
 
 def digest_of(value: object) -> str:
