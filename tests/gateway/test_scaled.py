@@ -90,9 +90,9 @@ def calls(answer: httpx2.Response) -> list[str]:
     return [c["function"]["name"] for c in answer.json()["choices"][0]["message"].get("tool_calls") or ()]
 
 
-def ask(node: Process, key: str, text: str) -> httpx2.Response:
+def ask(node: Process, key: str, text: str, **more: Any) -> httpx2.Response:
     """The first turn of a conversation of its own."""
-    return post(node, key, [{"role": "system", "content": f"Customer {next(_NUMBERS)}."}, *said(text)])
+    return post(node, key, [{"role": "system", "content": f"Customer {next(_NUMBERS)}."}, *said(text)], **more)
 
 
 # conversations
@@ -125,7 +125,7 @@ def test_what_one_has_seen_taints_the_others(nodes: Cluster, client: Make) -> No
     for node in (2, 0, 1):
         assert c.ask(left_out, node).calls == []
         assert c.turn.headers["x-interlock-run"] == run
-    assert [r.body["decision"] for r in nodes.records("decision", run=run)][0] == "permitted"
+    assert [r.body["decision"] for r in nodes.records("decision", run=run)].count("permitted") == 1
     assert nodes.handed_over(run) == 1
 
 
@@ -183,7 +183,7 @@ def test_no_call_beyond_the_budget_from_all_together(nodes: Cluster) -> None:
 def test_no_token_beyond_the_budget_from_all_together(nodes: Cluster) -> None:
     key = nodes.keys["quiet"]
     with ThreadPoolExecutor(64) as pool:
-        answers = list(pool.map(lambda i: ask(nodes.nodes[i % 3], key, "Hello" * 200), range(192)))
+        answers = list(pool.map(lambda i: ask(nodes.nodes[i % 3], key, "Hello" * 200, max_tokens=500), range(192)))
     counted = Counter(a.status_code for a in answers)
     assert set(counted) <= {200, 429}
     assert counted[200] > 0
@@ -278,9 +278,10 @@ def test_a_halted_run_is_refused_where_it_was_halted_and_gets_no_call_anywhere(n
 
 def test_every_process_has_a_chain_of_its_own(nodes: Cluster) -> None:
     verdicts = nodes.verdicts()
-    assert len(verdicts) == 3
     assert all(isinstance(v, Verified) for v in verdicts.values())
-    assert Counter(r.stream for r in nodes.records("start")) == Counter(dict.fromkeys(verdicts, 1))
+    started = [r.stream for r in nodes.records("start")]
+    assert len(started) == len(set(started)) == 3
+    assert set(verdicts) - set(started) <= {"approvals"}  # the terminal's
 
 
 # what is away
@@ -385,7 +386,7 @@ def test_one_ends_while_its_streams_run_and_another_takes_over(postgres_dsn: str
         time.sleep(0.5)
         go.set()
         for connection in (*running, later):
-            assert b"[DONE]" in read_all(connection)
+            assert b"[DONE]" in read_all(connection, 3)
             connection.close()
         assert old.popen.wait(15) in {0, -signal.SIGTERM}
         assert len(found.verdicts()) == 2
