@@ -56,6 +56,7 @@ class Marks:
     def __init__(self, store: RunStore | None) -> None:
         self._store = store
         self._known: OrderedDict[str, tuple[Mark, ...]] = OrderedDict()
+        self._foreign: OrderedDict[tuple[str, str], None] = OrderedDict()
 
     def of(self, mark: str, *, anew: bool = False) -> tuple[Mark, ...]:
         """Who let it out, the latest last; `anew` asks for what other workers may have added."""
@@ -69,6 +70,17 @@ class Marks:
                 found = tuple(Mark(str(fact["run"]), fact["external"] is not False) for fact in facts)
                 self._put(mark, found)
         return found
+
+    def by(self, mark: str, run: str) -> bool:
+        """Whether `run` has let it out. What it has once read as somebody else's stays so: its taint does, too."""
+        if (mark, run) in self._foreign:
+            return False
+        if any(run == m.run for anew in (False, True) for m in self.of(mark, anew=anew)):
+            return True
+        self._foreign[mark, run] = None
+        while len(self._foreign) > REMEMBERED:
+            self._foreign.popitem(last=False)
+        return False
 
     def add(self, mark: str, run: str, *, external: bool) -> None:
         """`run` has let it out."""
@@ -114,8 +126,7 @@ class Conversation:
         plain = _plain(text)
         if not plain:
             return True
-        mark = _text_mark(self.family, plain)
-        return any(self.run == m.run for anew in (False, True) for m in self.marks.of(mark, anew=anew))
+        return self.marks.by(_text_mark(self.family, plain), self.run)
 
     def come_again(self) -> None:
         """A call waits for a human: the same request, sent again, is the same run, to which the approval belongs."""

@@ -268,13 +268,19 @@ class Exchange:
     def _prepare(self, view: RequestView) -> bytes:
         """Fold the history; the bytes that the provider gets."""
         service, request = self._service, self._request
-        found = conversation(view.events, request.subject, request.named, service.marks, service.fresh())
+        drawn = service.fresh()
+        found = conversation(view.events, request.subject, request.named, service.marks, drawn)
         self._conversation = found
         told = history(view.events, found)
         s = request.subject
         try:
             self._run = service.monitor.fold(
-                told.events, agent=s.agent, principal=s.principal, run_id=found.run, me=s.me
+                told.events,
+                agent=s.agent,
+                principal=s.principal,
+                run_id=found.run,
+                me=s.me,
+                fresh=found.run == drawn,
             )
             if service.monitor.halted(self._run):
                 raise Refusal(403, "run_halted", "this conversation was stopped; begin another one")  # noqa: TRY301
