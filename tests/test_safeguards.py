@@ -36,8 +36,9 @@ class World:
         self.sent: list[str] = []
         self.audit = MemoryAudit()
         agent = {**BASE["agents"]["helper"], **sections.pop("agent", {})}
-        tools = {name: {**part, **sections.get(name, {})} for name, part in BASE["tools"].items()}
-        rest = {k: v for k, v in sections.items() if k not in tools}
+        tools = {name: {**part, **sections.pop(name, {})} for name, part in BASE["tools"].items()}
+        tools |= {"fetch": sections.pop("fetch")} if "fetch" in sections else {}
+        rest = sections
         manifest = {**BASE, "agents": {"helper": agent}, "tools": tools, **rest}
         self.lock = Interlock(manifest, [self.inbox, self.send], audit=self.audit)
 
@@ -309,11 +310,14 @@ def test_a_hardened_prompt_has_a_canary_that_no_answer_holds() -> None:
     assert run.answer("Nothing to report.").text == "Nothing to report."
 
 
-def test_without_a_section_answers_lose_secrets_alone() -> None:
-    run = World().run()
+def test_without_a_section_answers_lose_known_secrets_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DESK_TOKEN", "kT9vQ2mX7pL4wR8zB3nC")
+    hosts = [{"host": "docs.example.com", "headers": {"X-Token": "secret://DESK_TOKEN"}}]
+    world = World(fetch={"kind": "http", "hosts": hosts})
+    run = world.run()
     text = "See https://other.example/?q=1"
     assert run.answer(text).text == text
-    assert SECRET not in run.answer(f"token {SECRET}").text
+    assert "kT9vQ2mX7pL4wR8zB3nC" not in run.answer("the token is kT9vQ2mX7pL4wR8zB3nC").text
 
 
 def test_no_link_carries_a_known_secret_even_to_a_listed_host(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -108,7 +108,16 @@ _UNITS = {"us": 0.001, "ms": 1.0, "s": 1000.0, "m": 60_000.0}
 
 def wrk(url: str, lua: Path, *, connections: int, seconds: float, core: int) -> Load:
     """Load `url` from one core."""
-    command = ["taskset", "-c", str(core), "wrk", "-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--latency"]
+    command = [
+        "taskset",
+        "-c",
+        str(core),
+        "wrk",
+        "-t1",
+        f"-c{connections}",
+        f"-d{max(1, round(seconds))}s",
+        "--latency",
+    ]
     done = subprocess.run(
         [*command, "--timeout", "30s", "-s", str(lua), url], capture_output=True, text=True, check=True
     )

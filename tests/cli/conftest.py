@@ -29,7 +29,6 @@ tools:
     effect: egress
     arguments: {to: recipient, subject: title, body: text}
     returns: {own: [.]}
-redact: {records: {pii: keep}} # the tests read what would be hidden
 """
 RULE = """\
 // Nobody writes to the press.

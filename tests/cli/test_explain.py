@@ -37,6 +37,8 @@ def recorded(app: Path, mail: ModuleType) -> dict[str, int]:
     def approve(question: object) -> bool:
         return f"'{EVE}'" in repr(question)
 
+    with (app / "interlock.yaml").open("a") as manifest:
+        manifest.write("redact: {records: {pii: keep}} # these tests read what would be hidden\n")
     lock = Interlock(app / "interlock.yaml", tools=mail.TOOLS, approvals=approve)
     run = lock.run(agent="support", principal="emma", user=WORDS, run_id="r1")
     run.call("read_mail", {})

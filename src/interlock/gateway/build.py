@@ -23,6 +23,7 @@ from interlock.approvals.desk import Desk
 from interlock.approvals.stored import Limits, StoredApprovals
 from interlock.approvals.webhook import Webhook
 from interlock.assemble import Opened, Secrets, assemble, joined, not_redacted
+from interlock.audit.record import Record
 from interlock.config import Settings
 from interlock.detect.output.guard import whole
 from interlock.gateway.app import Gateway, token_is
@@ -36,7 +37,7 @@ from interlock.gateway.stores import Stores, stores
 from interlock.gateway.telemetry import tracer
 from interlock.gateway.upstream import Client, Routes, upstreams
 from interlock.kernel.call import Json
-from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, Planner, Redactor
+from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, AuditPort, Planner, Redactor
 from interlock.policy.load import load_policy, policy_from
 from interlock.policy.part_approvals import ApprovalsPart
 from interlock.policy.part_gateway import GatewayPart
@@ -239,7 +240,9 @@ def _gateway(
         posture=posture,
         away=kept.away,
         approvals=Approvals(
-            ApprovalsApi(Desk(kept.approvals, redact=redact)), kept.approvers, seconds=settings.body_timeout
+            ApprovalsApi(Desk(kept.approvals, redact=redact, audit=_Settled(kept.audit))),
+            kept.approvers,
+            seconds=settings.body_timeout,
         ),
         tracer=spans,
         redaction=taken.records,
@@ -281,6 +284,20 @@ def _elsewhere(**arguments: Json) -> NoReturn:  # noqa: ARG001 - a tool's shape
 def _nobody(token: str) -> bool:  # noqa: ARG001 - the port's shape
     """No operator's token was set, and this gateway listens to other machines."""
     return False
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """An audit whose records are on the disk when `append` returns: an approver's answer counts at once."""
+
+    audit: AuditPort
+
+    def append(self, kind: str, run: str, body: Mapping[str, object]) -> Record:
+        """The record."""
+        record = self.audit.append(kind, run, body)
+        if isinstance(self.audit, GroupedAudit):
+            self.audit.settled(record)
+        return record
 
 
 class _Providers:

@@ -13,6 +13,7 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
+import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -37,6 +38,7 @@ from interlock.gateway.upstream import Answer, Client, Routes, Upstream
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Decision, NeedsApproval, Permitted
 from interlock.kernel.errors import InterlockError
+from interlock.limits import estimate
 from interlock.limits.errors import LimitError
 from interlock.limits.guard import Limits
 from interlock.limits.prices import Usage as Tokens
@@ -53,7 +55,7 @@ from interlock.wire.steps import HEARTBEAT, AllRefused, Channel, Emit, Failed, J
 from interlock.wire.view import RequestView
 
 BROKEN = "this gateway could not mediate the answer"
-CHARACTERS = 4  # of a request, for one token: an estimate until the provider has counted
+_PICTURE = re.compile(rb"[A-Za-z0-9+/=_-]{2048,}")  # what is encoded takes tokens by its pictures, not by its letters
 LARGE = 256 * 1024  # bytes of a body that takes long enough to read for others to notice
 MAX_HEARD = 2_000_000  # characters of an answer's texts that are remembered by their digest
 
@@ -306,6 +308,7 @@ class Exchange:
         """Take what the answer may use of the agent's budgets."""
         service, s = self._service, self._request.subject
         key = service.fresh()
+        text, pictures = _PICTURE.subn(b"", self._request.body)
 
         def reserve() -> None:
             service.limits.reserve_model(
@@ -314,8 +317,8 @@ class Exchange:
                 self._run.id,
                 key,
                 model=view.model,
-                tokens_estimate=len(self._request.body) // CHARACTERS,
-                output_estimate=(view.limit or 0) * view.n,
+                tokens_estimate=estimate.prompt(text, pictures=pictures),
+                output_estimate=estimate.answer(view.limit, choices=view.n),
                 upstream=upstream.name,
             )
 
