@@ -49,7 +49,7 @@ demo: $(DEMO) ## an agent is attacked, without Interlock and with it
 	@PYTHONPATH=src $(DEMO_PYTHON) -m interlock.demo $(ARGS)
 
 test: $(DEV) ## every test, with branch coverage
-	@$(BIN)/python -m pytest --cov $(ARGS)
+	@$(BIN)/python -m pytest --cov --numprocesses auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 check: $(DEV) ## formatting, lint, types, rings
 	@$(BIN)/python -m ruff format --check
