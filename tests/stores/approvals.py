@@ -103,7 +103,7 @@ class ApprovalsConformance:
             {"need": Need(may=frozenset(), count=2)},
             {"need": Need(may=frozenset({"emma", "ana"}), count=2, own=True)},
         ],
-        ids=str,
+        ids=["digest", "policy", "tool", "agent", "principal", "run", "rules", "doubts", "one", "two", "own"],
     )
     def test_it_is_good_for_nothing_else(self, book: Book, changes: dict[str, Any]) -> None:
         post(book)
