@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
@@ -347,7 +348,14 @@ def test_m4_an_answer_that_cannot_be_recorded_is_not_given(stage: Stage) -> None
 
 def on_disk(stage: Stage) -> bytes:
     stage.book._database._db().execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    stage.book._database._db().execute("VACUUM")
+    for attempt in range(200):  # the watcher may be reading just now
+        try:
+            stage.book._database._db().execute("VACUUM")
+            break
+        except sqlite3.OperationalError:
+            if attempt == 199:
+                raise
+            time.sleep(0.02)
     stage.book._database._db().execute("PRAGMA wal_checkpoint(TRUNCATE)")
     return b"".join(p.read_bytes() for p in stage.folder.glob("state.db*"))
 
