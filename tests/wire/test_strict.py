@@ -48,6 +48,19 @@ def test_both_ways_agree_on_pieces(text: str) -> None:
         assert outcome(text.encode(), patch, fast=True) == outcome(text.encode(), patch, fast=False)
 
 
+texts = st.sampled_from(['"a"', '"a "', '" a"', '"b"', '"a\\tb"', '"a\tb"', '" "', '""'])
+blanks = st.sampled_from(["", " ", "\n", "\t ", "\r\n", "\x0b", "\u00a0"])
+spaced = st.lists(st.tuples(texts, blanks, blanks, texts | st.sampled_from(["1", "1.0", "1E1", "[ ]"])), max_size=4)
+
+
+@given(spaced, blanks)
+def test_both_ways_agree_on_blanks_and_keys_that_come_twice(pairs: Any, outside: str) -> None:
+    inside = ",".join(f"{before}{key}{after}:{value}" for key, before, after, value in pairs)
+    with pytest.MonkeyPatch.context() as patch:
+        raw = f"{outside}{{{inside}}}{outside}".encode()
+        assert outcome(raw, patch, fast=True) == outcome(raw, patch, fast=False)
+
+
 @pytest.mark.parametrize("fast", [True, False])
 @pytest.mark.parametrize("pair", ["[]", ('{"a":', "}")])
 def test_nesting_is_bounded_alike(fast: bool, pair: Any, monkeypatch: pytest.MonkeyPatch) -> None:
