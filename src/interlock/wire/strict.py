@@ -4,7 +4,8 @@ Refused is what two readers could read differently: duplicate keys, NaN, integer
 lone surrogates, a byte order mark, anything but UTF-8, nesting deeper than 254. With orjson installed, bytes that it
 writes back as they were, but for blanks, are proven to hold none of this: a key that came twice would be missing. That
 blanks inside of texts are not compared either proves nothing less, because no token begins or ends at them.
-Everything else is read by the standard library, with checks. So both ways accept the same bytes and give the same values.
+Everything else is read by the standard library, with checks, so both ways accept the same bytes and give the same
+values.
 """
 
 from __future__ import annotations
