@@ -75,3 +75,26 @@ def test_a_text_that_never_ends_to_look_like_a_beginning_is_given_back_whole() -
     stream = Matcher(SECRETS).stream()
     text = "hunt" + " " * 20_000
     assert "".join(stream.feed(text[i : i + 50]) for i in range(0, len(text), 50)) + stream.end() == text
+
+
+def test_the_short_way_says_what_the_long_one_says() -> None:
+    matcher, draw = Matcher(SECRETS), random.Random("short")
+    pieces = [
+        *AROUND,
+        *SECRETS.values(),
+        *(spell(value)[:9] for spell in SPELLINGS.values() for value in SECRETS.values()),
+        "\u00df\ufb01",  # of one character folding makes two
+        "\u0301",
+        "\u200b",
+        "\u2603 x",
+        "a" * 400,
+    ]
+    short = 0
+    for _ in range(3000):
+        text = draw.choice(["", " "]).join(draw.choices(pieces, k=draw.randrange(1, 5)))[: draw.randrange(1, 600)]
+        edge = matcher.calm(text)
+        if edge >= 0:
+            short += 1
+            assert edge == matcher.settled(text)
+            assert matcher.scrub_text(text[:edge]) == text[:edge]
+    assert short > 300

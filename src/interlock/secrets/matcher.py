@@ -39,10 +39,12 @@ def placeholder(name: str) -> str:
 class _Index:
     """Needles of one kind of view."""
 
-    __slots__ = ("__cut", "__grams", "__heads", "__long", "q")
+    __slots__ = ("__cut", "__grams", "__heads", "__long", "__longest", "__shortest", "q")
 
     def __init__(self, needles: Mapping[Form, str]) -> None:
-        self.q = min(MAX_GRAM, (min((len(form.text) for form in needles), default=1) + 1) // 2)
+        self.__shortest = min((len(form.text) for form in needles), default=1)
+        self.__longest = max((len(form.text) for form in needles), default=0)
+        self.q = min(MAX_GRAM, (self.__shortest + 1) // 2)
         self.__cut = re.compile(f"(?s:.{{{self.q}}})")
         self.__grams: dict[str, list[tuple[int, Form, str]]] = {}
         for form, name in needles.items():
@@ -57,7 +59,7 @@ class _Index:
     def begun(self, text: str) -> int:
         """Where the first needle begins that `text` does not hold whole; its length if none does."""
         size = len(text)
-        for place in range(size):
+        for place in range(max(0, size - self.__longest), size):
             head = text[place : place + HEAD]
             if head in self.__heads:
                 left = size - place
@@ -67,11 +69,15 @@ class _Index:
                     return place
         return size
 
+    def possible(self, text: str) -> bool:
+        """Whether `text` may hold a needle; what has none of their grams holds none."""
+        return len(text) >= self.__shortest and not self.__grams.keys().isdisjoint(self.__cut.findall(text))
+
     def find(self, text: str) -> Iterator[tuple[int, Form, str]]:
         """Where each needle starts in `text`, overlapping ones included."""
-        grams = self.__cut.findall(text)
-        if self.__grams.keys().isdisjoint(grams):
+        if not self.possible(text):
             return
+        grams = self.__cut.findall(text)
         for place, gram in enumerate(grams):
             for offset, form, name in self.__grams.get(gram, ()):
                 start = place * self.q - offset
@@ -138,6 +144,23 @@ class Matcher:
     def stream(self) -> SecretStream:
         """For a text that comes in pieces; how it was cut changes nothing."""
         return SecretStream(self)
+
+    def calm(self, text: str) -> int:
+        """What `settled` says of `text` if it holds neither an escape nor a value, so that it may leave as it is; or -1.
+
+        Folding goes character by character, so what no value stands in has none in any part of it either.
+        """
+        if not text or _MARK.search(text):
+            return -1
+        edge = len(text)
+        for table, index in ((TIGHT, self.__tight), (LOOSE, self.__loose)):
+            folded = text.translate(table)
+            if index.possible(folded):
+                return -1
+            begun = index.begun(folded)
+            if begun < len(folded):
+                edge = min(edge, _before(text, table, len(folded) - begun))
+        return edge - (edge > 0 and text[edge - 1] in _BASE)  # see `settled`
 
     def settled(self, text: str) -> int:
         """How much of `text`, which goes on, can be judged: no value begins before that and ends after it."""
@@ -238,11 +261,15 @@ class SecretStream:
         self.__pending += text
         if len(self.__pending) < self.__again:
             return ""
-        edge = self.__matcher.settled(self.__pending)
+        edge = self.__matcher.calm(self.__pending)
+        calm = edge >= 0
+        if not calm:
+            edge = self.__matcher.settled(self.__pending)
         ready, self.__pending = self.__pending[:edge], self.__pending[edge:]
         left = len(self.__pending)
-        self.__again = left + max(left // 4, PART) if left > OFTEN or _MARK.search(self.__pending) else 0
-        return self.__matcher.scrub_text(ready) if ready else ""
+        waits = left > OFTEN or (not calm and _MARK.search(self.__pending) is not None)
+        self.__again = left + max(left // 4, PART) if waits else 0
+        return ready if calm or not ready else self.__matcher.scrub_text(ready)
 
     def end(self) -> str:
         """The rest."""
@@ -269,10 +296,17 @@ class SecretRedactor:
 
 def _place(view: View, table: Mapping[int, str | None], at: int, left: int) -> int:
     """Where in the original text the `left` characters that end at `at` of `view`, folded by `table`, begin."""
+    at = _before(view.text[:at], table, left)
+    return at if view.before is None else view.spans()[0][at]
+
+
+def _before(text: str, table: Mapping[int, str | None], left: int) -> int:
+    """Where the last `left` characters of `text`, folded by `table`, begin in it."""
+    at = len(text)
     while left > 0:
         at -= 1
-        left -= len(table[ord(view.text[at])] or "")
-    return at if view.before is None else view.spans()[0][at]
+        left -= len(table[ord(text[at])] or "")
+    return at
 
 
 def _tokens(view: View) -> Iterator[tuple[int, int]]:
