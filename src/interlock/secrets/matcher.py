@@ -146,7 +146,7 @@ class Matcher:
         return SecretStream(self)
 
     def calm(self, text: str) -> int:
-        """What `settled` says of `text` if it holds neither an escape nor a value, so that it may leave as it is; or -1.
+        """What `settled` says of `text` if it holds no escape and no value, so that it may leave as it is; or -1.
 
         Folding goes character by character, so what no value stands in has none in any part of it either.
         """
