@@ -28,7 +28,7 @@ from interlock.config import Settings
 from interlock.detect.output.guard import whole
 from interlock.gateway.app import Gateway, token_is
 from interlock.gateway.approvals import Approvals
-from interlock.gateway.auth import Doorkeeper, Users
+from interlock.gateway.auth import Claims, Doorkeeper
 from interlock.gateway.errors import GatewayError
 from interlock.gateway.history import Marks
 from interlock.gateway.mediate import Asking, Guarded, Service
@@ -40,7 +40,7 @@ from interlock.kernel.call import Json
 from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, AuditPort, Planner, Redactor
 from interlock.policy.load import load_policy, policy_from
 from interlock.policy.part_approvals import ApprovalsPart
-from interlock.policy.part_gateway import GatewayPart
+from interlock.policy.part_gateway import GatewayPart, UsersPart
 from interlock.policy.policy import Entry, Policy
 from interlock.secrets.matcher import SecretRedactor
 from interlock.stores.grouped import GroupedAudit
@@ -201,12 +201,7 @@ def _gateway(
         scrub=SecretRedactor(opened.vault.matcher) if opened.vault else not_redacted,
     )
     users = section.users
-    handle = users.secret if users else None
-    verifying = (
-        Users(users, secret=(lambda: reveal(handle)) if handle else None, base_dir=folder)
-        if users is not None
-        else None
-    )
+    verifying = _claims(users, reveal, folder) if users else None
     token = settings.operator_token
     operator: Callable[[str], bool] | None
     if token:
@@ -260,6 +255,13 @@ def _handles(policy: Policy, settings: Settings) -> list[str]:
     if said.approvals is not None:
         found += [said.approvals.seal, said.approvals.webhook.secret if said.approvals.webhook else None]
     return [handle for handle in found if handle and handle.startswith("secret://")]
+
+
+def _claims(part: UsersPart, reveal: Callable[[str], str], folder: str) -> Claims:
+    from interlock.gateway.users import Users  # noqa: PLC0415 - 10 MB
+
+    handle = part.secret
+    return Users(part, secret=(lambda: reveal(handle)) if handle else None, base_dir=folder)
 
 
 def _allowed(section: GatewayPart) -> Allowed:
