@@ -268,7 +268,7 @@ def main() -> int:
 
 def _row(peer: Peer, folder: Path, seconds: float) -> None:
     cells = []
-    for kind, said, grows in (("plain", short(), False), ("plain", messages(50_000), True), ("events", short(), False)):
+    for kind, said, grows in (("plain", short(), False), ("plain", messages(40_000), True), ("events", short(), False)):
         lua = script(folder, f"{kind}{grows}", said, model=kind, key=peer.key, grows=grows)
         load, cpu = measure(peer, lua, seconds)
         wrong = f" ({load.errors} errors)" if load.errors else ""

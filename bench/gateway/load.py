@@ -31,7 +31,9 @@ TOOLS = [
         },
     },
 ]
-KEPT = 16  # conversations that grow
+KEPT = 64  # conversations that grow; more than connections, so that an answer is there before the next question
+TURNS = 20  # after which one ends and another begins
+ANSWER = "word " * 180  # what the provider says to everything
 WORDS = "Please look at the figures of the last quarter and tell me what has changed since the spring. "
 
 
@@ -68,13 +70,13 @@ def script(folder: Path, name: str, said: list[dict[str, Any]], *, model: str, k
     stream = model in {"events", "paced", "held"}
     body = json.dumps({"model": model, "stream": stream, "tools": TOOLS, "messages": said})
     head, tail = body[: body.rindex("]}")], body[body.rindex("]}") :]
-    next_turn = ',{"role":"assistant","content":"I see."},{"role":"user","content":"Go on."}'
+    next_turn = f',{json.dumps({"role": "assistant", "content": ANSWER})},{{"role":"user","content":"Go on."}}'
     text = f"""
 local head = {json.dumps(head)!s}
 local tail = {json.dumps(tail)!s}
 local more = {json.dumps(next_turn)!s}
 local count, seed = 0, tostring(os.time()) .. tostring(math.random(1, 1e9))
-local kept = {{}}
+local kept, turns = {{}}, {{}}
 wrk.method = "POST"
 wrk.headers["content-type"] = "application/json"
 wrk.headers["authorization"] = "Bearer {key}"
@@ -83,8 +85,12 @@ function request()
   count = count + 1
   local slot = {f"count % {KEPT}" if grows else "count"}
   local text = kept[slot]
-  if text == nil then text = string.gsub(head, "#SEED#", seed .. "-" .. slot) else text = text .. more end
-  if {"true" if grows else "false"} then kept[slot] = text end
+  if text == nil then text = string.gsub(head, "#SEED#", seed .. "-" .. count) else text = text .. more end
+  if {"true" if grows else "false"} then
+    turns[slot] = (turns[slot] or 0) + 1
+    kept[slot] = text
+    if turns[slot] == {TURNS} then kept[slot], turns[slot] = nil, 0 end
+  end
   return wrk.format(nil, wrk.path, nil, text .. tail)
 end
 """

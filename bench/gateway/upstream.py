@@ -13,6 +13,8 @@ import time
 
 import uvloop
 
+from bench.gateway.load import ANSWER
+
 PACE = 0.02  # s between events of a paced stream
 EVENTS = 50
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: %b\r\n%b\r\n"
@@ -29,7 +31,7 @@ def _raw(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-_MESSAGE = {"role": "assistant", "content": "word " * 180}
+_MESSAGE = {"role": "assistant", "content": ANSWER}
 _BODY = json.dumps(
     {
         "id": "c",

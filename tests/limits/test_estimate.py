@@ -1,8 +1,10 @@
 """Estimates lie above what tokenizers count, for text of every kind."""
 
+from base64 import b64encode
+
 import pytest
 
-from interlock.limits.estimate import ANSWER, PICTURE, answer, prompt
+from interlock.limits.estimate import ANSWER, ENCODED, PICTURE, answer, prompt
 
 
 @pytest.mark.parametrize(
@@ -20,5 +22,8 @@ def test_estimates_are_rather_too_high(text: str, counted: int) -> None:
 
 
 def test_pictures_and_answers() -> None:
-    assert prompt(b"", pictures=2) == 2 * PICTURE
+    code = b64encode(b"\x00\xfe\x07" * 4_000)
+    assert prompt(b'{"url": "' + code + b'"}') == PICTURE + prompt(b'{"url": ""}')
+    assert prompt(code + b" " + code.replace(b"/", b"_")) == 2 * PICTURE + 1
+    assert prompt(b"x" * (ENCODED - 1)) < PICTURE <= prompt(b"x" * ENCODED)
     assert (answer(None), answer(10), answer(10, choices=3), answer(0)) == (ANSWER, 10, 30, 0)

@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 import logging
-import re
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
@@ -55,7 +54,6 @@ from interlock.wire.steps import HEARTBEAT, AllRefused, Channel, Emit, Failed, J
 from interlock.wire.view import RequestView
 
 BROKEN = "this gateway could not mediate the answer"
-_PICTURE = re.compile(rb"[A-Za-z0-9+/=_-]{2048,}")  # what is encoded takes tokens by its pictures, not by its letters
 LARGE = 256 * 1024  # bytes of a body that takes long enough to read for others to notice
 MAX_HEARD = 2_000_000  # characters of an answer's texts that are remembered by their digest
 
@@ -308,7 +306,6 @@ class Exchange:
         """Take what the answer may use of the agent's budgets."""
         service, s = self._service, self._request.subject
         key = service.fresh()
-        text, pictures = _PICTURE.subn(b"", self._request.body)
 
         def reserve() -> None:
             service.limits.reserve_model(
@@ -317,7 +314,7 @@ class Exchange:
                 self._run.id,
                 key,
                 model=view.model,
-                tokens_estimate=estimate.prompt(text, pictures=pictures),
+                tokens_estimate=estimate.prompt(self._request.body),
                 output_estimate=estimate.answer(view.limit, choices=view.n),
                 upstream=upstream.name,
             )
