@@ -21,6 +21,7 @@ from interlock.wire.machine import (
     Base,
     Pending,
     Streamed,
+    Told,
     Whole,
     added,
     number,
@@ -28,6 +29,7 @@ from interlock.wire.machine import (
     tool_call,
     untouched,
 )
+from interlock.wire.mould import Mould
 from interlock.wire.reader import Known, Reader, hosts, only, passes, read_object
 from interlock.wire.sse import Frame
 from interlock.wire.steps import Channel, Kind, Machine, Step, Texts
@@ -464,6 +466,7 @@ class AnthropicStream(_Anthropic, Streamed):
         if name := passes(known, value, self._allowed):
             raise ShapeError(f"an event has a field `{name[:80]}`, which is not mediated")
         changed = not frame.event or not untouched(frame)
+        alike = not changed
         if kind == "ping":
             self._emit(_write(value) if changed else frame.raw)
             return
@@ -478,7 +481,20 @@ class AnthropicStream(_Anthropic, Streamed):
             self._queue.append((frame, value, changed, block))
             self._advance()
         else:
+            name = _alone(value) if alike else ""
             self._pass(frame, value, block, changed=changed)
+            if name and block and block.said["type"] == name and block.sent == block.index:
+                of = (block, Channel(block.index, SPOKEN[f"{name}_delta"]))
+                self._told = Told(of, ("delta", name))
+
+    def _more(self, frame: Frame, text: str, holes: list[bytes], shape: Mould) -> None:
+        block, channel = self._of
+        block.written.append(text)
+        new = self._said(channel, text)
+        if new == text:
+            self._emit(frame.raw)
+        elif new:
+            self._emit(shape.fill(holes, new))
 
     def _event(self, kind: str, value: dict[str, Any]) -> tuple[_Block | None, bool]:
         """Read an event: the block that it is of, and whether it was changed."""
@@ -677,6 +693,15 @@ class AnthropicStream(_Anthropic, Streamed):
     def follow(self) -> Machine:
         """The machine for the answer to `continuation`."""
         return AnthropicStream(self._view, self._allowed, self._texts, self._turn(self._sent, []))
+
+
+def _alone(value: dict[str, Any]) -> str:
+    """The name of the text that an event has a piece of, if it is a piece of a text."""
+    match value:
+        case {"type": "content_block_delta", "delta": {"type": "text_delta" | "thinking_delta" as kind}}:
+            return str(kind).removesuffix("_delta")
+        case _:
+            return ""
 
 
 def _empty(delta: dict[str, Any]) -> bool:

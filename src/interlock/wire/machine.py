@@ -13,7 +13,8 @@ from typing import Any
 
 from interlock.kernel.call import NAME
 from interlock.wire.errors import OrderError, ShapeError, WireError
-from interlock.wire.events import Allowed, ToolCall, Usage
+from interlock.wire.events import Allowed, Position, ToolCall, Usage
+from interlock.wire.mould import TRIES, Mould, mould
 from interlock.wire.sse import Frame, Parser
 from interlock.wire.steps import HEARTBEAT, MAX_HELD, AllRefused, Channel, Emit, Failed, Judge, Step, Texts
 from interlock.wire.strict import SEPARATORS, read_arguments, read_input
@@ -30,6 +31,15 @@ class Pending:
     call: ToolCall
     verdict: bool | None = None  # whether it is let through
     text: str = ""  # what the client reads if it is not
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What an event was that said a piece of a text and nothing else, while nothing waits for a verdict."""
+
+    of: Any  # the text, and what else the subclass has to know of it
+    text: Position
+    others: tuple[Position, ...] = ()  # of what changes with each event, and means nothing
 
 
 def tool_call(call_id: object, name: object, written: object, *, kind: str = "function", choice: int = 0) -> ToolCall:
@@ -247,10 +257,18 @@ class Streamed(Base):
         super().__init__(allowed, texts, before)
         self._parser = Parser()
         self._held = 0
+        self._mould: Mould | None = None  # what events that say more of the same text look like
+        self._told: Told | None = None  # whether the event that was just read is one of these
+        self._of: Any = None  # what the mould is for
+        self._tries = TRIES
 
     @abstractmethod
     def _frame(self, frame: Frame, data: bytes) -> None:
         """Read one event."""
+
+    @abstractmethod
+    def _more(self, frame: Frame, text: str, holes: list[bytes], shape: Mould) -> None:
+        """Say more of the text that the mould is for, as `_frame` would; no event of another kind has come since."""
 
     def _read(self, chunk: bytes) -> None:
         self._frames(self._parser.feed(chunk))
@@ -260,9 +278,26 @@ class Streamed(Base):
             if self._finished or self._ended:
                 return
             if frame.data is not None:
+                shape = self._mould
+                if shape is not None and (fitting := shape.fit(frame.raw)) is not None and fitting[0]:
+                    self._tries = TRIES
+                    self._more(frame, *fitting, shape)
+                    continue
+                self._mould = None
                 self._frame(frame, frame.data)
+                if self._told is not None:
+                    self._repeat(frame, shape, self._told)
+                    self._told = None
             elif frame.raw.startswith(b":"):
                 self._emit(HEARTBEAT)  # not its text: see `sse`
+
+    def _repeat(self, frame: Frame, before: Mould | None, told: Told) -> None:
+        """Make the mould of what was `told` in `frame`, or keep the one `before` if only an escape did not fit it."""
+        if before is not None and told.of == self._of and b"\\" in frame.raw:
+            self._mould = before
+        elif self._tries:
+            self._tries -= 1
+            self._mould, self._of = mould(frame, told.text, *told.others), told.of
 
     def _hold(self, size: int) -> None:
         self._held += size

@@ -21,6 +21,7 @@ from interlock.wire.machine import (
     Base,
     Pending,
     Streamed,
+    Told,
     Whole,
     added,
     number,
@@ -29,6 +30,7 @@ from interlock.wire.machine import (
     tool_call,
     untouched,
 )
+from interlock.wire.mould import Mould
 from interlock.wire.reader import Known, Reader, only, passes, read_object
 from interlock.wire.sse import Frame
 from interlock.wire.steps import Channel, Kind, Machine, Step, Texts
@@ -249,6 +251,7 @@ SPOKEN: tuple[tuple[str, Kind], ...] = (
     ("content", "text"),
     ("refusal", "refusal"),
 )
+KINDS_SPOKEN = dict(SPOKEN)
 HEAD = ("id", "object", "created", "model")  # the same in every chunk of an answer
 WHOLE_REASONS = frozenset({"tool_calls", "stop", "function_call"})  # after any other the last call may be half one
 
@@ -544,6 +547,7 @@ class ChatStream(_Chat, Streamed):
             self._provider_failed(wrong)
             return
         changed = frame.event not in {b"", b"message"} or not untouched(frame)
+        name = "" if changed or self._after is not None else _alone(value)
         changed |= self._chunk(value)
         if self._queue or not all(choice.settled for choice in self._choices.values()):
             self._hold(len(frame.raw))
@@ -551,6 +555,22 @@ class ChatStream(_Chat, Streamed):
             self._advance()
         else:
             self._pass(frame, value, changed=changed)
+            entry = value["choices"][0] if name else {}
+            if name and not (choice := self._choices[entry["index"]]).finish:
+                of = (choice, Channel(choice.index, KINDS_SPOKEN[name]), name == "content", entry["delta"].get("role"))
+                others = (("obfuscation",),) if isinstance(value.get("obfuscation"), str) else ()
+                self._told = Told(of, ("choices", 0, "delta", name), others)
+
+    def _more(self, frame: Frame, text: str, holes: list[bytes], shape: Mould) -> None:
+        choice, channel, content, role = self._of
+        if content:
+            choice.said.append(text)
+            choice.spoke = True
+        new = self._said(channel, text)
+        if new == text:
+            self._emit(frame.raw)
+        elif new or role:
+            self._emit(shape.fill(holes, new or None))
 
     def _chunk(self, value: dict[str, Any]) -> bool:
         """Read a chunk, and guard its texts; whether it was changed."""
@@ -598,7 +618,9 @@ class ChatStream(_Chat, Streamed):
         if choice.legacy and choice.calls:
             raise ShapeError("an answer has tool calls of both kinds")
         if self._speak(choice, delta, flush=bool(finish or calls or legacy)):
-            entry["logprobs"], changed = None, True  # they spell the text out
+            changed = True
+            if entry.get("logprobs") is not None:
+                entry["logprobs"] = None  # they spell the text out
         if self._after is not None:
             delta.pop("role", None)
         if finish and not choice.finish:
@@ -704,6 +726,18 @@ class ChatStream(_Chat, Streamed):
 
     def _chunk_of(self, index: int, delta: dict[str, Any]) -> bytes:
         return _write(self._head | {"choices": [{"index": index, "delta": delta, "finish_reason": None}]})
+
+
+def _alone(value: dict[str, Any]) -> str:
+    """The name of the text that a chunk has a piece of, if it says nothing else."""
+    match value:
+        case {"choices": [{"delta": dict(delta)} as entry]} if value.get("usage") is None:
+            names = [name for name, said in delta.items() if said and name != "role"]
+            alone = len(names) == 1 and names[0] in KINDS_SPOKEN
+            more = entry.get("finish_reason") or entry.get("logprobs") or "text" in entry
+            return names[0] if alone and not more else ""
+        case _:
+            return ""
 
 
 def _write(value: dict[str, Any]) -> bytes:

@@ -22,6 +22,7 @@ from interlock.wire.machine import (
     Base,
     Pending,
     Streamed,
+    Told,
     Whole,
     added,
     number,
@@ -29,6 +30,7 @@ from interlock.wire.machine import (
     tool_call,
     untouched,
 )
+from interlock.wire.mould import Mould
 from interlock.wire.openai_chat import error
 from interlock.wire.reader import Known, Reader, hosts, only, passes, read_object
 from interlock.wire.sse import Frame
@@ -612,6 +614,7 @@ class ResponsesStream(_Responses, Streamed):
         item, changed = self._event(kind, value)
         if kind in BEGINS and self._after is not None:
             return
+        alike = bool(frame.event) and untouched(frame) and not value.get("logprobs")
         changed |= not frame.event or not untouched(frame)
         if self._queue or (item and item.calls) or kind in ENDS:
             self._hold(len(frame.raw))
@@ -619,6 +622,33 @@ class ResponsesStream(_Responses, Streamed):
             self._advance()
         else:
             self._pass(frame, value, item, changed=changed)
+            if alike and item:
+                self._told = self._alone(item, kind, value)
+
+    def _alone(self, item: _Item, kind: str, value: dict[str, Any]) -> Told | None:
+        """What an event that was read tells, if it is a piece of a text."""
+        of, _, what = kind.rpartition(".")
+        counted = type(value.get("sequence_number")) is int
+        if of not in SPOKEN or what != "delta" or item.sent != item.index or counted is (self._next is None):
+            return None
+        place, _, spoken = SPOKEN[of]
+        where = self._where(place, value)
+        others = [("sequence_number",)] if counted else []
+        others += [("obfuscation",)] if isinstance(value.get("obfuscation"), str) else []
+        return Told((item.texts[where], _channel(item, where, spoken)), ("delta",), tuple(others))
+
+    def _more(self, frame: Frame, text: str, holes: list[bytes], shape: Mould) -> None:
+        said, channel = self._of
+        said.said.append(text)
+        new = self._said(channel, text)
+        said.shown.append(new)
+        if not new:
+            return
+        number, changed = self._next, new != text
+        if number is not None:
+            changed |= shape.number(holes) != number
+            self._next = number + 1
+        self._emit(shape.fill(holes, new, number) if changed else frame.raw)
 
     def _event(self, kind: str, value: dict[str, Any]) -> tuple[_Item | None, bool]:
         """Read an event: the item that it is of, and whether it was changed."""

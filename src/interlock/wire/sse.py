@@ -13,6 +13,7 @@ from typing import NamedTuple
 from interlock.wire.errors import SseError
 
 MAX_EVENT = 16_000_000  # bytes of one event
+_SMALL = 65_536  # bytes that may be copied for each piece
 _BOM = b"\xef\xbb\xbf"
 _LINE = re.compile(rb"\r\n|\n|\r")
 _BLANK = re.compile(rb"(?:\r\n|\n|\r(?!\n))(?:\r\n|\n|\r(?!\n))")
@@ -43,6 +44,13 @@ class Parser:
             SseError: an event is too large.
         """
         rest = self._rest
+        if self._begun and len(rest) < _SMALL and b"\r" not in chunk and b"\r" not in rest:
+            whole = bytes(rest) + chunk
+            if end := whole.rfind(b"\n\n") + 1:
+                rest[:] = whole[end + 1 :]
+                self._seen = max(0, len(rest) - 4)
+                self._check()
+                return [frame_of(raw + b"\n\n") for part in whole[:end].split(b"\n\n") if (raw := part.strip(b"\n"))]
         rest += chunk
         if not self._begun:
             if len(rest) < len(_BOM) and _BOM.startswith(bytes(rest)):
@@ -59,22 +67,25 @@ class Parser:
                 start += 1
             if (blank := _BLANK.search(rest, max(start, self._seen), end)) is None:
                 break
-            frames.append(_frame(bytes(rest[start : blank.end()])))
+            frames.append(frame_of(bytes(rest[start : blank.end()])))
             start = blank.end()
             self._seen = 0
         del rest[:start]
         self._seen = max(0, len(rest) - 4)
-        if len(rest) > self._limit:
-            raise SseError(f"an event of the stream has more than {self._limit} bytes")
+        self._check()
         return frames
+
+    def _check(self) -> None:
+        if len(self._rest) > self._limit:
+            raise SseError(f"an event of the stream has more than {self._limit} bytes")
 
     def end(self) -> list[Frame]:
         """The last frame, if only the second half of a line end was awaited. A frame without its blank line is none."""
         rest, self._rest = bytes(self._rest), bytearray()
-        return [_frame(rest)] if rest.endswith(b"\r") and _BLANK.search(rest) else []
+        return [frame_of(rest)] if rest.endswith(b"\r") and _BLANK.search(rest) else []
 
 
-def _frame(raw: bytes) -> Frame:
+def frame_of(raw: bytes) -> Frame:
     """The frame in `raw`, which ends with its blank line."""
     lines = raw.count(b"\n")
     if b"\r" not in raw:
