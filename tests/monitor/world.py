@@ -13,7 +13,7 @@ from interlock.kernel.call import Call, Json, thaw
 from interlock.kernel.decision import Permit
 from interlock.kernel.labels import Integrity
 from interlock.kernel.spec import ToolSpec
-from interlock.monitor.mediate import Monitor
+from interlock.monitor.mediate import ROOM, Monitor
 from interlock.monitor.ports import (
     ApprovalPort,
     AsyncApprovalPort,
@@ -150,6 +150,7 @@ class World:
     guard: Guard = field(default_factory=Unlimited)
     runs: RunStore | None = None
     policy: Policy = field(default_factory=policy)
+    room: int = ROOM
 
     def __post_init__(self) -> None:
         self.tools = {
@@ -175,6 +176,7 @@ class World:
             ),
             key=bytes(range(32)),
             patience=60,
+            room=self.room,
         )
 
     def send(self, permit: Permit, call: Call) -> Json:

@@ -12,7 +12,7 @@ permitted the call, and no more different results than it permitted calls; every
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -75,40 +75,83 @@ def prefixes(seed: Sequence[Json], events: Sequence[Event]) -> list[str]:
     return found
 
 
-class Recent(Generic[V]):
-    """The `size` entries that were put in last."""
+def weight(value: object) -> int:
+    """Bytes that `value` takes: text, an event, or JSON. From above, and cheap: it looks at no character."""
+    found = 0
+    left = [value]
+    while left:
+        match left.pop():
+            case str() as text:
+                found += _TEXT + (len(text) if text.isascii() else 4 * len(text))
+            case Mapping() as fields:
+                found += _FIELDS
+                left += fields.keys()
+                left += fields.values()
+            case list() | tuple() as items:
+                found += _ITEMS + 8 * len(items)
+                left += items
+            case Said(text=text):
+                found += _EVENT
+                left.append(text)
+            case Proposed(call=call):
+                found += _EVENT
+                left.append(call.arguments)
+            case Returned(call=call, output=output):
+                found += _EVENT
+                left += call.arguments, output
+            case _:
+                found += _NUMBER
+    return found
 
-    def __init__(self, size: int) -> None:
-        self._size = size
+
+_TEXT, _FIELDS, _ITEMS, _EVENT, _NUMBER = 56, 240, 72, 800, 32  # bytes around what is in them
+
+
+class Recent(Generic[V]):
+    """The entries that were used last: `size` of them at most, which take `room` bytes at most by what `weigh` says.
+
+    The very last one stays whatever it takes.
+    """
+
+    def __init__(self, size: int, room: float, weigh: Callable[[V], int]) -> None:
+        self._size, self._room, self._weigh = size, room, weigh
         self._lock = Lock()
-        self._entries: OrderedDict[str, V] = OrderedDict()
+        self._entries: OrderedDict[str, tuple[V, int]] = OrderedDict()
+        self._taken = 0
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    @property
+    def taken(self) -> int:
+        """Bytes that the entries took when they were put in."""
+        return self._taken
 
     def get(self, key: str) -> V | None:
         """The entry, which stays."""
         with self._lock:
-            return self._entries.get(key)
+            found = self._entries.get(key)
+            if found is None:
+                return None
+            self._entries.move_to_end(key)
+            return found[0]
 
     def take(self, key: str) -> V | None:
         """The entry, which is then somebody's alone."""
         with self._lock:
-            return self._entries.pop(key, None)
-
-    def share(self, key: str, make: Callable[[], V]) -> V:
-        """The entry, made if there is none; the same for everybody who asks."""
-        with self._lock:
-            value = self._entries.get(key)
-            if value is None:
-                value = make()
-            self._put(key, value)
-            return value
+            return self._pop(key)
 
     def put(self, key: str, value: V) -> None:
-        """Keep `value`, and forget the oldest entry if there are too many."""
+        """Keep `value`, and forget those that were used least lately if there is too much."""
         with self._lock:
-            self._put(key, value)
+            self._pop(key)
+            taken = self._weigh(value)
+            self._entries[key] = value, taken
+            self._taken += taken
+            while len(self._entries) > self._size or (self._taken > self._room and len(self._entries) > 1):
+                self._pop(next(iter(self._entries)))
 
-    def _put(self, key: str, value: V) -> None:
-        self._entries[key] = value
-        self._entries.move_to_end(key)
-        while len(self._entries) > self._size:
-            self._entries.popitem(last=False)
+    def _pop(self, key: str) -> V | None:
+        value, taken = self._entries.pop(key, (None, 0))
+        self._taken -= taken
+        return value

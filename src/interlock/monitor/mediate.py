@@ -21,6 +21,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Final, TypeAlias, assert_never, cast
+from weakref import WeakValueDictionary
 
 from interlock.audit.record import Record
 from interlock.kernel.call import Call, Frozen, Json, Resource, canonical, digest_of, freeze, thaw
@@ -56,6 +57,7 @@ UNVERIFIED: Final = "The call was made and reported success, but reading back sh
 
 EXTERNAL_TEXT: Final = "external text"
 INVALID_RULE: Final = "invalid-arguments"
+ROOM = 16 << 20  # bytes of folded conversations, the least lately used of which are forgotten
 MAX_ERROR = 2000  # characters of a performer's error that go on
 
 
@@ -122,12 +124,19 @@ class Monitor:
     """Mediates every call of every run under one policy."""
 
     def __init__(
-        self, policy: Policy, ports: Ports, *, key: bytes, patience: float = 600.0, remember: int = 1024
+        self,
+        policy: Policy,
+        ports: Ports,
+        *,
+        key: bytes,
+        patience: float = 600.0,
+        remember: int = 1024,
+        room: int = ROOM,
     ) -> None:
         """Start, with the posture on record.
 
         `key` is 32 random bytes; an approval is worth `patience` seconds; `remember` is how many folded conversations
-        stay in memory.
+        stay in memory, and `room` how many bytes they take there, roughly.
 
         Raises:
             MonitorError: a tool that the policy does not have, or a patience that is no time.
@@ -146,8 +155,11 @@ class Monitor:
         self._patience = patience
         self._latest = -math.inf
         self._time = Lock()
-        self._runs: Recent[Run] = Recent(remember)
-        self._memories: Recent[Memory] = Recent(remember)
+        self._runs: Recent[Run] = Recent(remember, room * 3 // 4, lambda run: run.weight)
+        self._memories: Recent[Memory] = Recent(remember, room // 4, lambda memory: memory.weight)
+        self._owing: Recent[Memory] = Recent(remember, math.inf, lambda memory: memory.weight)
+        self._alive: WeakValueDictionary[str, Memory] = WeakValueDictionary()  # all that any run has
+        self._making = Lock()
         ports.audit.append("start", "", self.posture())
 
     # runs
@@ -233,7 +245,8 @@ class Monitor:
         while run is None and done > 0:
             done -= 1
             run = self._runs.take(chain[done])  # taken, not copied: whoever extends it first has its ledger
-        memory = run.memory if run is not None else self._memories.share(chain[0], lambda: self._memory(chain[0]))
+        memory = run.memory if run is not None else self._memory(chain[0])
+        self._retain(memory)
         with memory.lock:
             if run is None:
                 run = self._new(agent=agent, principal=principal, run_id=run_id, me=mine, memory=memory)
@@ -246,9 +259,10 @@ class Monitor:
                 memory.catch_up()
                 self._recall(run, {event.digest for event in history})
             for event in history[done:]:
-                run.taken.add(event.digest)
+                run.take(event)
                 run.readings.append(self._event(run, event))
             memory.save()
+        self._retain(memory)  # it has grown
         self._runs.put(chain[-1], run)
         return run
 
@@ -920,7 +934,21 @@ class Monitor:
         return content
 
     def _memory(self, conversation: str) -> Memory:
-        return Memory(folded=True, conversation=conversation, store=self._ports.runs)
+        """The memory of a conversation; one for all its runs, as long as any of them is there."""
+        with self._making:
+            found = self._alive.get(conversation)
+            if found is None:
+                found = Memory(folded=True, conversation=conversation, store=self._ports.runs)
+                self._alive[conversation] = found
+            return found
+
+    def _retain(self, memory: Memory) -> None:
+        """Keep `memory` for other runs. By number and not by size, while no store would give back what is in it."""
+        if memory.told:
+            self._owing.take(memory.conversation)
+            self._memories.put(memory.conversation, memory)
+        else:
+            self._owing.put(memory.conversation, memory)
 
     def _catch_up(self, run: Run) -> None:
         """Take in what other processes have met in this conversation since."""
@@ -932,7 +960,7 @@ class Monitor:
         """Take in what another branch of this conversation has met: its effects are the same world's."""
         for digest, kept in tuple(run.memory.kept.items()):
             if digest not in here and digest not in run.taken:
-                run.taken.add(digest)
+                run.take(kept.event)
                 self._remember(run, kept)
 
     def _stored(self, event: Event) -> Event:

@@ -16,10 +16,12 @@ from typing import Any, cast
 
 from interlock.kernel.call import Call, Json, digest_of, thaw
 from interlock.kernel.labels import Integrity
-from interlock.monitor.history import Event, Proposed, Returned, Said
+from interlock.monitor.history import Event, Proposed, Returned, Said, weight
 from interlock.monitor.ports import RunStore
 from interlock.policy.mandate import Mandate
 
+EMPTY = 2_000  # bytes of a memory in which nothing is kept
+EXACT = 600  # bytes of a call that was counted
 _INTEGRITY = {i.word: i for i in Integrity}
 
 
@@ -31,7 +33,7 @@ class Kept:
     believed: bool
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True, weakref_slot=True)
 class Memory:
     """What no rewriting of a conversation takes back, shared by all runs that are folded from it."""
 
@@ -47,10 +49,16 @@ class Memory:
     narrowed: Mandate | None = None  # what was taken from either
     conversation: str = ""  # its name in the store
     store: RunStore | None = field(default=None, repr=False)
+    weight: int = EMPTY  # bytes that it takes, roughly
     assumed: str = ""  # why other processes' facts are not known
     _known: set[str] = field(default_factory=set, repr=False)  # keys of the facts that are in here
     _unsaved: list[tuple[str, Mapping[str, Json]]] = field(default_factory=list, repr=False)
     _cursor: int = 0
+
+    @property
+    def told(self) -> bool:
+        """A store has all that is in here."""
+        return self.store is not None and not self._unsaved
 
     def catch_up(self) -> None:
         """Take in what other processes have added, and add what they have not been told yet."""
@@ -138,8 +146,10 @@ class Memory:
                     self.permitted[call.digest] += 1
                     self.exact |= {told["proposed"]: (call, told["decision"]), call.digest: (call, told["decision"])}
                     self._known.add(key)
+                    self.weight += weight(call.arguments) + EXACT
             case "elsewhere":
                 if told["number"] > self.elsewhere[told["digest"]]:
+                    self.weight += EXACT
                     self.elsewhere[told["digest"]] = told["number"]
                     self.used[told["tool"]] += 1
             case "kept":
@@ -147,7 +157,8 @@ class Memory:
                     self.believed.setdefault(told["exact"], set()).add(told["result"])
                 known = self.kept.get(told["digest"])
                 if known is None or (told["believed"] and not known.believed):
-                    self.kept[told["digest"]] = Kept(_evented(told["event"]), told["believed"])
+                    event = self.kept[told["digest"]] = Kept(_evented(told["event"]), told["believed"])
+                    self.weight += weight(event.event) if known is None else 0
             case "mandate":
                 self.mandate = self.mandate or _mandated(told["mandate"])
             case "narrowed":

@@ -14,9 +14,13 @@ from threading import RLock
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Obligation, Permit
 from interlock.monitor.errors import RunError
+from interlock.monitor.history import Event, weight
 from interlock.monitor.memory import Memory
 from interlock.policy.mandate import Mandate
 from interlock.provenance.ledger import Ledger
+
+EMPTY = 12_000  # bytes of a run that has read nothing
+COPIES = 3  # of what a run has read, beside the memory's
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ class Run:
     taken: set[str] = field(default_factory=set, repr=False)  # digests of the events that are in the ledger
     words: list[str] = field(default_factory=list)  # what the user said
     proposals: Counter[str] = field(default_factory=Counter)  # by digest, in a folded history
+    _read: int = 0  # bytes of what it was folded from
     _pending: dict[str, Pending] = field(default_factory=dict, repr=False)
     _nonces: set[str] = field(default_factory=set, repr=False)
     _planned: Mandate | None = None
@@ -54,6 +59,11 @@ class Run:
     def lock(self) -> RLock:
         """Held whenever this run is read for a decision or changed."""
         return self.memory.lock
+
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes, roughly: what it has read stands in the ledger, in the readings and in the memory."""
+        return EMPTY + COPIES * self._read + self.memory.weight
 
     @property
     def base(self) -> Mandate | None:
@@ -93,6 +103,11 @@ class Run:
     def narrow(self, mandate: Mandate) -> None:
         """Take from the mandate what `mandate` does not allow."""
         self.memory.narrow(mandate)
+
+    def take(self, event: Event) -> None:
+        """`event` of a folded history goes into the ledger."""
+        self.taken.add(event.digest)
+        self._read += weight(event)
 
     def fresh(self, nonce: str) -> bool:
         """`nonce` is text and was never used in this run; from now on it was."""
