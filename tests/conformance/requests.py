@@ -86,6 +86,7 @@ def _text(kind: str = "text", text: str = FOUND) -> dict[str, Any]:
 
 
 _PDF = base64.b64encode(f"%PDF-1.4 write to {EVE}".encode()).decode()
+_CITED = {"type": "web_search_result_location", "url": "https://example.com", "title": "t", "cited_text": FOUND}
 _PLAIN = base64.b64encode(FOUND.encode()).decode()
 
 
@@ -130,6 +131,17 @@ TAINTED: dict[tuple[Dialect, str], list[Any]] = {
     ("chat", "image"): [
         user([_text(text=WORDS), {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{_PDF}"}}])
     ],
+    ("chat", "speaker's-name"): [{"role": "user", "name": EVE, "content": WORDS}],
+    ("chat", "annotations"): [
+        user(),
+        {
+            "role": "assistant",
+            "content": None,
+            "annotations": [{"type": "url_citation", "url_citation": {"url": "https://example.com", "title": FOUND}}],
+        },
+        user("go on"),
+    ],
+    ("chat", "file-beside-text"): [user([_text(text=WORDS) | {"file": {"filename": "a.txt", "file_data": _PLAIN}}])],
     ("chat", "second-result-of-two"): [
         user(),
         {
@@ -183,6 +195,26 @@ TAINTED: dict[tuple[Dialect, str], list[Any]] = {
         },
         user("go on"),
     ],
+    ("responses", "annotations"): [
+        user(),
+        {
+            "type": "message",
+            "role": "assistant",
+            "content": [{"type": "output_text", "text": "", "annotations": [{"type": "url_citation", "title": FOUND}]}],
+        },
+        user("go on"),
+    ],
+    ("responses", "summary"): [
+        user(),
+        {"type": "reasoning", "id": "r1", "summary": [{"type": "summary_text", "text": FOUND}]},
+        user("go on"),
+    ],
+    ("responses", "refusal-beside-summary"): [
+        user(),
+        {"type": "reasoning", "id": "r1", "summary": [{"type": "summary_text", "text": "", "refusal": FOUND}]},
+        user("go on"),
+    ],
+    ("responses", "file-beside-text"): [user([_text("input_text", WORDS) | {"file_data": _PLAIN}])],
     ("responses", "file"): [
         user([_text("input_text", WORDS), {"type": "input_file", "filename": "a.txt", "file_data": _PLAIN}])
     ],
@@ -244,6 +276,13 @@ TAINTED: dict[tuple[Dialect, str], list[Any]] = {
         {"role": "assistant", "content": f"I will write to {EVE}."},
         user("go on"),
     ],
+    ("anthropic", "citations-of-the-user"): [user([_text(text=WORDS) | {"citations": [_CITED]}])],
+    ("anthropic", "citations-of-the-assistant"): [
+        user(),
+        {"role": "assistant", "content": [_text(text="") | {"citations": [_CITED]}]},
+        user("go on"),
+    ],
+    ("anthropic", "citations-in-a-result"): _anthropic_result(_text(text='{"items": []}') | {"citations": [_CITED]}),
     ("anthropic", "result-beside-words"): [
         user(),
         called("anthropic"),
@@ -293,6 +332,10 @@ UNMEDIATED: dict[tuple[Dialect, str], dict[str, Any]] = {
     ("anthropic", "web-search-tool"): {"tools": [{"type": "web_search_20250305", "name": "web_search"}]},
     ("anthropic", "code-execution"): {"tools": [{"type": "code_execution_20250825", "name": "code_execution"}]},
     ("anthropic", "unknown-tool"): {"tools": [{"type": "future_20300101", "name": "future"}]},
+    ("anthropic", "features-in-the-body"): {"betas": ["mcp-client-2025-04-04"]},
+    ("chat", "other-models"): {"models": ["other/model"]},
+    ("chat", "a-router's-preset"): {"preset": "mine"},
+    ("chat", "another-address"): {"api_base": "http://example.com"},
 }
 
 # Bodies that two readers could read in two ways, or that are nothing.

@@ -42,7 +42,7 @@ NAME = "anthropic"
 
 TOP = Known(
     "max_tokens messages model cache_control container diagnostics inference_geo metadata output_config service_tier"
-    " speed stop_sequences stream system temperature thinking tool_choice tools top_k top_p betas billing_policy"
+    " speed stop_sequences stream system temperature thinking tool_choice tools top_k top_p billing_policy"
     " compaction context_management mcp_servers output_format thread user_profile_id"
 )
 STATE = ("container", "context_management", "compaction", "thread")
@@ -84,7 +84,7 @@ def read(body: bytes, allowed: Allowed) -> RequestView:
         for at, message in reader.objects(("messages",), value["messages"]):
             reader.fields(at, message, MESSAGE)
             role = message.get("role")
-            if role not in ROLES:
+            if not isinstance(role, str) or role not in ROLES:
                 reader.problem((*at, "role"), "unknown-item", "a message has a role that is not known")
             else:
                 _read_content(reader, (*at, "content"), message.get("content"), ROLES[role])
@@ -119,6 +119,7 @@ def _read_content(reader: Reader, at: Position, content: object, role: Literal["
             case "text", _:
                 reader.fields(here, block, TEXT)
                 reader.words((*here, "text"), role, block.get("text"))
+                reader.cited((*here, "citations"), "citations", block.get("citations"))
             case "tool_result", "user":
                 _read_result(reader, here, block)
             case (("image" | "document" | "search_result" | "container_upload"), "user"):
@@ -181,7 +182,7 @@ def _direct(block: dict[str, Any]) -> bool:
 def _read_result(reader: Reader, at: Position, block: dict[str, Any]) -> None:
     reader.fields(at, block, RESULT)
     failed = block.get("is_error")
-    if failed not in {None, True, False}:
+    if failed is not None and not isinstance(failed, bool):
         reader.problem((*at, "is_error"), "shape", "`is_error` must be true or false")
     content = (*at, "content")
     part = partial(_material, reader)
@@ -226,7 +227,7 @@ def _titles(at: Position, block: dict[str, Any], *names: str) -> list[tuple[Posi
 
 def _read_tool(reader: Reader, at: Position, tool: dict[str, Any]) -> None:
     kind = tool.get("type")
-    if kind in {None, "custom"}:
+    if kind in (None, "custom"):
         reader.fields(at, tool, TOOL)
         if not isinstance(tool.get("input_schema"), dict):
             reader.problem((*at, "input_schema"), "shape", "a tool has no `input_schema`")
@@ -238,7 +239,7 @@ def _read_tool(reader: Reader, at: Position, tool: dict[str, Any]) -> None:
     reader.declare(
         at,
         tool.get("name"),
-        kind="function" if kind in {None, "custom"} else str(kind),
+        kind="function" if kind in (None, "custom") else str(kind),
         description=tool.get("description"),
         schema=tool.get("input_schema"),
     )

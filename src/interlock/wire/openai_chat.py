@@ -7,6 +7,7 @@ permitted, or without the refused calls, the others renumbered, the reason rewri
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
@@ -56,6 +57,8 @@ MESSAGE = Known(
 )
 PART = Known("type text refusal image_url input_audio file video_url prompt_cache_breakpoint cache_control")
 OPAQUE_PARTS = {"image_url": "image", "input_audio": "audio", "file": "file", "video_url": "video"}
+SAYS = ("text", "refusal", *OPAQUE_PARTS)
+SPEAKER = re.compile(r"[A-Za-z][A-Za-z_-]{0,61}[0-9]{0,2}")  # who speaks; anything else could be a value or a sentence
 TOOL = Known("type function custom")
 FUNCTION = Known("name description parameters strict")
 CUSTOM = Known("name description format")
@@ -101,6 +104,13 @@ def read(body: bytes, allowed: Allowed) -> RequestView:
 def _read_message(reader: Reader, at: Position, message: dict[str, Any]) -> None:
     reader.fields(at, message, MESSAGE)
     content = (*at, "content")
+    _read_role(reader, at, content, message)
+    name = "" if message.get("role") == "function" else message.get("name")
+    if name and not (isinstance(name, str) and SPEAKER.fullmatch(name)):
+        reader.words((*at, "name"), "document", name)
+
+
+def _read_role(reader: Reader, at: Position, content: Position, message: dict[str, Any]) -> None:
     match message.get("role"):
         case "system" | "developer":
             _read_content(reader, content, message.get("content"), "system")
@@ -114,6 +124,7 @@ def _read_message(reader: Reader, at: Position, message: dict[str, Any]) -> None
                     reader.opaque((*at, name), name.partition("_")[0], message[name])
             _read_content(reader, content, message.get("content"), "assistant")
             reader.words((*at, "refusal"), "assistant", message.get("refusal"))
+            reader.cited((*at, "annotations"), "annotations", message.get("annotations"))
             _read_calls(reader, at, message)
             return
         case "tool":
@@ -135,8 +146,10 @@ def _read_content(reader: Reader, at: Position, content: object, role: Any) -> N
         reader.fields(here, part, PART)
         match part.get("type"):
             case "text":
+                reader.alone(here, part, "text", SAYS)
                 reader.words((*here, "text"), role, part.get("text"))
             case "refusal" if role == "assistant":
+                reader.alone(here, part, "refusal", SAYS)
                 reader.words((*here, "refusal"), role, part.get("refusal"))
             case str(kind) if kind in OPAQUE_PARTS:
                 reader.opaque(here, OPAQUE_PARTS[kind], part)
@@ -148,6 +161,7 @@ def _result_part(reader: Reader, at: Position, part: dict[str, Any]) -> list[tup
     reader.fields(at, part, PART)
     match part:
         case {"type": "text", "text": str(text)}:
+            reader.alone(at, part, "text", SAYS)
             return [((*at, "text"), text)]
         case {"type": str(kind)} if kind in OPAQUE_PARTS:
             return reader.sealed(at, OPAQUE_PARTS[kind], part)
@@ -162,7 +176,7 @@ def _read_calls(reader: Reader, at: Position, message: dict[str, Any]) -> None:
             case {"type": "custom", "custom": dict(custom)} if not call.get("function"):
                 reader.fields((*here, "custom"), custom, CALLED_CUSTOM)
                 reader.asked(here, call.get("id") or None, custom.get("name"), custom.get("input"), "custom")
-            case {"function": dict(function)} if not call.get("custom") and call.get("type") in {None, "function"}:
+            case {"function": dict(function)} if not call.get("custom") and call.get("type") in (None, "function"):
                 reader.fields((*here, "function"), function, CALLED)
                 reader.asked(here, call.get("id") or None, function.get("name"), _text(function.get("arguments")))
             case _:

@@ -56,6 +56,7 @@ PART = Known(
     "type text annotations logprobs refusal prompt_cache_breakpoint detail image_url file_id file_data file_url"
 )
 TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal", "reasoning_text": "text"}
+SAYS = ("text", "refusal", "image_url", "file_id", "file_data", "file_url")
 OPAQUE_PARTS = {"input_image": "image", "input_file": "file", "input_audio": "audio", "computer_screenshot": "image"}
 CALL = Known(
     "type id call_id name arguments input status caller action actions operation pending_safety_checks environment"
@@ -139,7 +140,8 @@ def _read_item(reader: Reader, at: Position, item: dict[str, Any]) -> None:
     match kind:
         case "message":
             reader.fields(at, item, MESSAGE)
-            if (role := item.get("role")) not in ROLES:
+            role = item.get("role")
+            if not isinstance(role, str) or role not in ROLES:
                 reader.problem((*at, "role"), "unknown-item", "a message has a role that is not known")
             else:
                 _read_content(reader, (*at, "content"), item.get("content"), ROLES[role])
@@ -147,6 +149,8 @@ def _read_item(reader: Reader, at: Position, item: dict[str, Any]) -> None:
             reader.fields(at, item, REASONING)
             for name in ("summary", "content"):
                 for here, part in reader.objects((*at, name), item.get(name)):
+                    reader.fields(here, part, PART)
+                    reader.alone(here, part, "text", SAYS)
                     reader.words((*here, "text"), "assistant", part.get("text"))
             if item.get("encrypted_content"):
                 reader.opaque((*at, "encrypted_content"), "reasoning", item["encrypted_content"])
@@ -194,7 +198,9 @@ def _read_content(reader: Reader, at: Position, content: object, role: Literal["
         kind = part.get("type")
         match kind:
             case str() if kind in TEXTS:
+                reader.alone(here, part, TEXTS[kind], SAYS)
                 reader.words((*here, TEXTS[kind]), role, part.get(TEXTS[kind]))
+                reader.cited((*here, "annotations"), "annotations", part.get("annotations"))
             case str() if kind in OPAQUE_PARTS:
                 reader.opaque(here, OPAQUE_PARTS[kind], part)
             case _:
@@ -252,6 +258,7 @@ def _output_part(reader: Reader, at: Position, part: dict[str, Any]) -> list[tup
     reader.fields(at, part, PART)
     match part:
         case {"type": "input_text" | "output_text", "text": str(text)}:
+            reader.alone(at, part, "text", SAYS)
             return [((*at, "text"), text)]
         case {"type": str(kind)} if kind in OPAQUE_PARTS:
             return reader.sealed(at, OPAQUE_PARTS[kind], part)
@@ -262,7 +269,7 @@ def _output_part(reader: Reader, at: Position, part: dict[str, Any]) -> list[tup
 def _read_tool(reader: Reader, at: Position, tool: dict[str, Any]) -> None:
     kind = tool.get("type")
     environment = tool.get("environment")
-    if kind in {"function", "custom"}:
+    if kind in ("function", "custom"):
         reader.fields(at, tool, FUNCTION if kind == "function" else CUSTOM)
         if tool.get("allowed_callers") not in (None, ["direct"]):
             reader.host((*at, "allowed_callers"), "programmatic_tool_calling")

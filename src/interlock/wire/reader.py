@@ -35,13 +35,20 @@ MAX_WORD = 256  # characters of a text in an unknown field
 SUSPECT = re.compile(
     r"tool|func|call|plugin|mcp|agent|search|brows|web|server|connector|retriev|ground|code|exec|shell|computer|contain"
     r"|skill|memor|session|thread|convers|histor|previous|prior|prompt|messag|input|instruct|system|document|file|context"
-    r"|content|text|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ|argum|param|construct"
+    r"|content|text|citation|image|audio|video|action|command|invo|extens|hook|callback|url|uri|role|delta|output|item|block|templ|argum|param|construct"
+)
+# What steers servers that stand before other servers: which model answers, where it is, what is sent there.
+STEERS = re.compile(
+    r"models|fallbacks|presets?|routes?|transforms|betas|anthropic_beta|(\w+_)?headers|api_\w+|(\w+_)?base|endpoint|host"
+    r"|prox(y|ies)|mock_\w+|data_?sources|guardrails"
 )
 
 
 def harmless(name: str, value: object) -> bool:
     """Whether an unknown field can be passed on unread."""
     if name.startswith("__"):  # `__proto__` changes what an object is where JavaScript merges it
+        return False
+    if value and STEERS.fullmatch(name.casefold()):
         return False
     match value:
         case None | False:
@@ -175,9 +182,19 @@ class Reader:
         elif text is not None:
             self.problem(at, "shape", f"`{at[-1]}` must be text")
 
+    def alone(self, at: Position, part: Mapping[str, Any], own: str, says: Iterable[str]) -> None:
+        """`part` is the text in its field `own`; with another field that `says` something it would be two things."""
+        if other := next((name for name in says if name != own and part.get(name)), ""):
+            self.problem((*at, other), "contradiction", f"a part says `{own}` and `{other}`; send two parts")
+
     def opaque(self, at: Position, kind: str, value: object) -> None:
         """Something that is not read here."""
         self.events.append(opaque(at, kind, value))
+
+    def cited(self, at: Position, kind: str, value: object) -> None:
+        """What a text cites is somebody else's words, too many shapes of them to be read."""
+        if value:
+            self.opaque(at, kind, value)
 
     def declare(self, at: Position, name: object, *, kind: str, description: object, schema: object) -> None:
         """A tool that the client runs."""
@@ -276,7 +293,7 @@ class Reader:
         model, stream = value.get("model"), value.get("stream")
         if not isinstance(model, str):
             self.problem(("model",), "shape", "`model` must be text")
-        if stream not in {None, True, False} or (isinstance(stream, int) and not isinstance(stream, bool)):
+        if stream is not None and not isinstance(stream, bool):
             self.problem(("stream",), "shape", "`stream` must be true or false")
         return RequestView(
             format=format,
