@@ -31,6 +31,7 @@ from interlock.wire.machine import (
 )
 from interlock.wire.mould import Mould
 from interlock.wire.reader import Known, Reader, hosts, only, passes, read_object
+from interlock.wire.shelf import Shelf
 from interlock.wire.sse import Frame
 from interlock.wire.steps import Channel, Kind, Machine, Step, Texts
 from interlock.wire.strict import dumps, loads
@@ -67,27 +68,21 @@ ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 }
 
 
-def read(body: bytes, allowed: Allowed) -> RequestView:
+def read(body: bytes, allowed: Allowed, shelf: Shelf | None = None) -> RequestView:
     """The request in `body`.
 
     Raises:
         WireError: it is no JSON object, or one that can be read in two ways.
     """
     value = read_object(body)
-    reader = Reader(allowed)
+    reader = Reader(allowed, shelf)
     reader.fields((), value, TOP)
     if value.get("system") is not None:
         _read_content(reader, ("system",), value["system"], "system")
     if not isinstance(value.get("messages"), list):
         reader.problem(("messages",), "shape", "`messages` must be a list")
     else:
-        for at, message in reader.objects(("messages",), value["messages"]):
-            reader.fields(at, message, MESSAGE)
-            role = message.get("role")
-            if not isinstance(role, str) or role not in ROLES:
-                reader.problem((*at, "role"), "unknown-item", "a message has a role that is not known")
-            else:
-                _read_content(reader, (*at, "content"), message.get("content"), ROLES[role])
+        reader.items(("messages",), value["messages"], partial(_read_message, reader))
     for at, tool in reader.objects(("tools",), value.get("tools")):
         _read_tool(reader, at, tool)
     for at, _ in reader.objects(("mcp_servers",), value.get("mcp_servers")):
@@ -96,6 +91,15 @@ def read(body: bytes, allowed: Allowed) -> RequestView:
         if value.get(name):
             reader.uses_state(name, brings=not (name == "context_management" and _only_clears(value[name])))
     return reader.view(format=NAME, body=body, value=value, limit=value.get("max_tokens"), add_system=_add_system)
+
+
+def _read_message(reader: Reader, at: Position, message: dict[str, Any]) -> None:
+    reader.fields(at, message, MESSAGE)
+    role = message.get("role")
+    if not isinstance(role, str) or role not in ROLES:
+        reader.problem((*at, "role"), "unknown-item", "a message has a role that is not known")
+    else:
+        _read_content(reader, (*at, "content"), message.get("content"), ROLES[role])
 
 
 def _only_clears(editing: object) -> bool:

@@ -2,13 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol
 
 from interlock.wire.events import Allowed
+from interlock.wire.shelf import Shelf
 from interlock.wire.steps import Machine, Texts
 from interlock.wire.view import RequestView
+
+
+class Read(Protocol):
+    """Reads a request."""
+
+    def __call__(self, body: bytes, allowed: Allowed, shelf: Shelf | None = None) -> RequestView:
+        """What it says; `shelf` knows what earlier ones said.
+
+        Raises:
+            WireError: it is no JSON, or not this format at all.
+        """
+        ...
 
 
 class Open(Protocol):
@@ -31,7 +43,7 @@ class Format:
 
     name: str
     path: str  # below the base URL, without /v1
-    read: Callable[[bytes, Allowed], RequestView]  # raises WireError: no JSON, or not this format at all
+    read: Read
     stream: Open
     body: Open  # for an answer in one piece: the same protocol, steps come from `end()`
     error: ErrorBody  # a body

@@ -33,6 +33,7 @@ from interlock.wire.machine import (
 )
 from interlock.wire.mould import Mould
 from interlock.wire.reader import Known, Reader, only, passes, read_object
+from interlock.wire.shelf import Shelf
 from interlock.wire.sse import Frame
 from interlock.wire.steps import Channel, Kind, Machine, Step, Texts
 from interlock.wire.strict import dumps, loads
@@ -67,20 +68,19 @@ CALLED = Known("name arguments")
 CALLED_CUSTOM = Known("name input")
 
 
-def read(body: bytes, allowed: Allowed) -> RequestView:
+def read(body: bytes, allowed: Allowed, shelf: Shelf | None = None) -> RequestView:
     """The request in `body`.
 
     Raises:
         WireError: it is no JSON object, or one that can be read in two ways.
     """
     value = read_object(body)
-    reader = Reader(allowed)
+    reader = Reader(allowed, shelf)
     reader.fields((), value, TOP)
     if not isinstance(value.get("messages"), list):
         reader.problem(("messages",), "shape", "`messages` must be a list")
     else:
-        for at, message in reader.objects(("messages",), value["messages"]):
-            _read_message(reader, at, message)
+        reader.items(("messages",), value["messages"], partial(_read_message, reader))
     _read_tools(reader, value)
     if value.get("store"):
         reader.uses_state("store", brings=False)

@@ -33,6 +33,7 @@ from interlock.wire.machine import (
 from interlock.wire.mould import Mould
 from interlock.wire.openai_chat import error
 from interlock.wire.reader import Known, Reader, hosts, only, passes, read_object
+from interlock.wire.shelf import Shelf
 from interlock.wire.sse import Frame
 from interlock.wire.steps import Channel, Kind, Machine, Step, Texts
 from interlock.wire.strict import dumps, loads
@@ -98,14 +99,14 @@ ROLES: dict[str, Literal["system", "user", "assistant"]] = {
 }
 
 
-def read(body: bytes, allowed: Allowed) -> RequestView:
+def read(body: bytes, allowed: Allowed, shelf: Shelf | None = None) -> RequestView:
     """The request in `body`.
 
     Raises:
         WireError: it is no JSON object, or one that can be read in two ways.
     """
     value = read_object(body)
-    reader = Reader(allowed)
+    reader = Reader(allowed, shelf)
     reader.fields((), value, TOP)
     reader.words(("instructions",), "system", value.get("instructions"))
     match value.get("input"):
@@ -114,8 +115,7 @@ def read(body: bytes, allowed: Allowed) -> RequestView:
         case None if value.get("prompt") or value.get("conversation") or value.get("previous_response_id"):
             pass
         case list(items):
-            for at, item in reader.objects(("input",), items):
-                _read_item(reader, at, item)
+            reader.items(("input",), items, partial(_read_item, reader))
         case _:
             reader.problem(("input",), "shape", "`input` must be text or a list")
     for at, tool in reader.objects(("tools",), value.get("tools")):

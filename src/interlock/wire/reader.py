@@ -28,7 +28,8 @@ from interlock.wire.events import (
     Words,
     opaque_part,
 )
-from interlock.wire.strict import loads, read_arguments, read_input
+from interlock.wire.shelf import Read, Shelf
+from interlock.wire.strict import dumps, loads, read_arguments, read_input
 from interlock.wire.view import RequestView
 
 MAX_WORD = 256  # characters of a text in an unknown field
@@ -128,8 +129,9 @@ def opaque(at: Position, kind: str, value: object) -> Opaque:
 class Reader:
     """Collects what a request says."""
 
-    def __init__(self, allowed: Allowed) -> None:
+    def __init__(self, allowed: Allowed, shelf: Shelf | None = None) -> None:
         self.allowed = allowed
+        self._shelf = shelf
         self.events: list[Event] = []
         self.tools: list[Declared] = []
         self.hosted: list[Hosted] = []
@@ -162,18 +164,50 @@ class Reader:
         if brings and name not in self.allowed.state:
             self.problem((name,), "server-state", f"`{name}` brings in a history that was not seen here; send it whole")
 
-    def objects(self, at: Position, value: object) -> Iterable[tuple[Position, dict[str, Any]]]:
-        """The objects of list `value`; None is an empty one."""
+    def objects(self, at: Position, value: object, *, after: int = 0) -> Iterable[tuple[Position, dict[str, Any]]]:
+        """The objects of list `value` from index `after` on; None is an empty one."""
         if value is None:
             return
         if not isinstance(value, list):
             self.problem(at, "shape", f"`{at[-1]}` must be a list")
             return
-        for index, item in enumerate(value):
+        for index, item in enumerate(value[after:] if after else value, after):
             if isinstance(item, dict):
                 yield (*at, index), item
             else:
                 self.problem((*at, index), "shape", f"`{at[-1]}` must be a list of objects")
+
+    def items(self, at: Position, items: list[Any], read: Callable[[Position, dict[str, Any]], None]) -> None:
+        """Have the history's `items` read, from where an earlier request leaves off, if there was one that fits."""
+        shelf, events = self._shelf, tuple(self.events)
+        if shelf is None or self.problems:
+            for here, item in self.objects(at, items):
+                read(here, item)
+            return
+        spelt = dumps(items)[1:-1]
+        first = next((n for n, i in enumerate(items, 1) if isinstance(i, dict) and i.get("role") == "user"), 1)
+        key = (shelf.format, shelf.whose, dumps(items[:first]))
+        known = shelf.prefixes.find(key, spelt, events)
+        if known is not None:
+            self.events, self.tools, self.hosted = [*known.events], [*known.tools], [*known.hosted]
+            self.state, self._names, self._open = [*known.state], set(known.names), dict(known.open)
+            if known.items == len(items):
+                return
+        for here, item in self.objects(at, items, after=known.items if known is not None else 0):
+            read(here, item)
+        if not self.problems:
+            now = Read(
+                before=len(events),
+                items=len(items),
+                spelt=spelt,
+                events=tuple(self.events),
+                tools=tuple(self.tools),
+                hosted=tuple(self.hosted),
+                state=tuple(self.state),
+                names=frozenset(self._names),
+                open=dict(self._open),
+            )
+            shelf.prefixes.keep(key, now, known)
 
     def words(self, at: Position, role: Literal["system", "user", "assistant", "document"], text: object) -> None:
         """Somebody's words at `at`."""
