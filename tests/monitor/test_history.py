@@ -282,7 +282,14 @@ def test_chains_tell_events_and_orders_apart() -> None:
         Returned(READ, None),
         Returned(READ, None, failed=True),
         Returned(READ, ""),
+        Returned(READ, 1),
+        Returned(READ, "1"),
+        Returned(READ, True),
+        Returned(READ, "null"),
         Returned(TO_BOB, None),
+        Said("b", Integrity.EXTERNAL, "a"),
+        Said("1:b", Integrity.EXTERNAL, "a"),
+        Said("", Integrity.EXTERNAL, "a1:b"),
     ]
     assert len({e.digest for e in events}) == len(events)
     assert prefixes(["a"], events[:2])[-1] != prefixes(["a"], events[1::-1])[-1]

@@ -15,10 +15,11 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from threading import Lock
 from typing import Generic, TypeAlias, TypeVar
 
-from interlock.kernel.call import Call, Json, digest_of
+from interlock.kernel.call import Call, Json, canonical, digest_of
 from interlock.kernel.labels import Integrity
 
 V = TypeVar("V")
@@ -35,7 +36,7 @@ class Said:
     @cached_property
     def digest(self) -> str:
         """What stands for this event."""
-        return digest_of(["said", self.text, self.integrity.word, self.source])
+        return _digest("said", self.integrity.word, self.source, self.text)
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Proposed:
     @cached_property
     def digest(self) -> str:
         """What stands for this event."""
-        return digest_of(["proposed", self.call.digest])
+        return _digest("proposed", self.call.digest)
 
 
 @dataclass(frozen=True)
@@ -61,17 +62,26 @@ class Returned:
     @cached_property
     def digest(self) -> str:
         """What stands for this event."""
-        return digest_of(["returned", self.call.digest, self.output, self.failed])
+        told = self.output if isinstance(self.output, str) else canonical(self.output).decode()
+        kind = f"{'text' if isinstance(self.output, str) else 'json'} {self.failed:d}"
+        return _digest("returned", self.call.digest, kind, told)
 
 
 Event: TypeAlias = Said | Proposed | Returned
 
 
+def _digest(*parts: str) -> str:
+    """SHA-256, in hex, of `parts`, each with its length before it: no two lists of parts are spelt alike."""
+    return sha256("".join([f"{len(part)}:{part}" for part in parts]).encode()).hexdigest()
+
+
 def prefixes(seed: Sequence[Json], events: Sequence[Event]) -> list[str]:
     """The digests of all prefixes of `events`, from none to all; `seed` keeps conversations apart."""
-    found = [digest_of(list(seed))]
+    running = sha256(digest_of(list(seed)).encode())
+    found = [running.hexdigest()]
     for event in events:
-        found.append(digest_of([found[-1], event.digest]))
+        running.update(event.digest.encode())  # as long as every other, so it needs no separator
+        found.append(running.hexdigest())
     return found
 
 
