@@ -250,3 +250,22 @@ def test_check_digits(check: Callable[[str], bool], good: str) -> None:
     place = len(good) - 2 if good[-1].isalpha() else len(good) - 1
     wrong = good[:place] + str((int(good[place]) + 1) % 10) + good[place + 1 :]
     assert not check(wrong)
+
+
+def test_what_is_remembered_is_what_would_be_found() -> None:
+    draw = random.Random("remembered")
+    names = ["", "password", "first_name", "note", "phone", "id"]
+    values = [
+        "swordfish99",
+        "Maria",
+        "permitted",
+        "4155552671",
+        "bob@example.com",
+        "x" * 200,
+        "[name]",
+        *map(str, range(50)),
+    ]
+    remembering = Redaction()
+    for _ in range(2000):
+        name, value = draw.choice(names), draw.choice(values)
+        assert remembering.beside(name, value) == Redaction().beside(name, value)

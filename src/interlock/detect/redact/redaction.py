@@ -30,6 +30,8 @@ MIN_NUMBER = 2  # digits; shorter ones say nothing
 MAX_FLAG = 64  # characters of a flag of a command
 _PAIR = 2  # a header: its name and its value
 _KEYS = 4096  # names whose look is remembered
+_PAIRS = 4096  # values whose look under their name is remembered, if nothing was found: what a service says itself
+_SHORT = 128  # characters of such a value with its name
 _DEFAULTS: Mapping[str, Policy] = {"ip-private": "keep"}
 
 
@@ -48,7 +50,7 @@ class Known(Protocol):
 class Redaction:
     """Finds and takes out. Shares nothing between calls but its settings; safe in threads."""
 
-    __slots__ = ("__key", "__known", "__names", "__policies", "__pure", "__vault")
+    __slots__ = ("__key", "__known", "__names", "__policies", "__pure", "__still", "__vault")
 
     def __init__(
         self,
@@ -74,6 +76,7 @@ class Redaction:
             raise ValueError("policy `reversible` needs a vault: pass one for each run")
         self.__policies, self.__known, self.__key, self.__vault, self.__pure = policies, known, key, vault, pure
         self.__names: set[str] = set()
+        self.__still: set[tuple[str, str]] = set()
 
     def __repr__(self) -> str:
         return "Redaction(…)"
@@ -100,6 +103,16 @@ class Redaction:
 
     def beside(self, name: str, value: str) -> str:
         """`value`, which stands under `name` in a mapping."""
+        if (name, value) in self.__still:
+            return value
+        cleaned = self.__beside(name, value)
+        if cleaned == value and len(name) + len(value) <= _SHORT:
+            if len(self.__still) >= _PAIRS:
+                self.__still.clear()
+            self.__still.add((name, value))
+        return cleaned
+
+    def __beside(self, name: str, value: str) -> str:
         if not name:
             return self.text(value)
         prefix = f'"{name[:200]}": "'
