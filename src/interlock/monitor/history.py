@@ -154,12 +154,22 @@ class Recent(Generic[V]):
     def put(self, key: str, value: V) -> None:
         """Keep `value`, and forget those that were used least lately if there is too much."""
         with self._lock:
-            self._pop(key)
-            taken = self._weigh(value)
-            self._entries[key] = value, taken
-            self._taken += taken
-            while len(self._entries) > self._size or (self._taken > self._room and len(self._entries) > 1):
-                self._pop(next(iter(self._entries)))
+            self._put(key, value)
+
+    def again(self, key: str) -> None:
+        """Weigh what is there under `key` anew: it was used, and has grown."""
+        with self._lock:
+            value = self._pop(key)
+            if value is not None:
+                self._put(key, value)
+
+    def _put(self, key: str, value: V) -> None:
+        self._pop(key)
+        taken = self._weigh(value)
+        self._entries[key] = value, taken
+        self._taken += taken
+        while len(self._entries) > self._size or (self._taken > self._room and len(self._entries) > 1):
+            self._pop(next(iter(self._entries)))
 
     def _pop(self, key: str) -> V | None:
         value, taken = self._entries.pop(key, (None, 0))

@@ -263,7 +263,8 @@ class Monitor:
                 run.readings.append(self._event(run, event))
             memory.save()
         self._retain(memory)  # it has grown
-        self._runs.put(chain[-1], run)
+        run.at = chain[-1]
+        self._runs.put(run.at, run)
         return run
 
     def observe(self, run: Run, text: str, integrity: Integrity, *, source: str = "") -> Json:
@@ -393,6 +394,8 @@ class Monitor:
                 return self._settle(run, examined, self._decide(run, examined, approved=False))
             except Exception as error:  # noqa: BLE001 - entry point: whatever breaks refuses
                 return self._refused(run, call, _broken(call, "monitor", error))
+            finally:
+                self._runs.again(run.at)  # the ledger has indexed what it was told
 
     def approve(self, run: Run, call: Call) -> Decision:
         """The decision on `call` after asking for the approval that it needs, if that is what it needs."""
@@ -729,6 +732,8 @@ class Monitor:
                 return _Open(question=question, call=call, asked=self._now(), record=record.seq)
             except Exception as error:  # noqa: BLE001 - entry point: whatever breaks refuses
                 return self._refused(run, call, _broken(call, "monitor", error))
+            finally:
+                self._runs.again(run.at)  # see `propose`
 
     def _question(self, run: Run, examined: Examined, decision: NeedsApproval) -> Question:
         nonce = self._ports.nonce()

@@ -19,8 +19,10 @@ from interlock.monitor.memory import Memory
 from interlock.policy.mandate import Mandate
 from interlock.provenance.ledger import Ledger
 
-EMPTY = 12_000  # bytes of a run that has read nothing
-COPIES = 3  # of what a run has read, beside the memory's
+# bytes, as measured; tests/monitor/test_room.py measures again
+EMPTY = 9_000  # of a run that has read nothing
+INDEXED_WORDS = 20  # of a character of words that vouch, once a call was compared with them
+INDEXED = 3  # of a character of external text, likewise
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,6 +52,7 @@ class Run:
     taken: set[str] = field(default_factory=set, repr=False)  # digests of the events that are in the ledger
     words: list[str] = field(default_factory=list)  # what the user said
     proposals: Counter[str] = field(default_factory=Counter)  # by digest, in a folded history
+    at: str = ""  # the digest of the history that it was folded from
     _read: int = 0  # bytes of what it was folded from
     _pending: dict[str, Pending] = field(default_factory=dict, repr=False)
     _nonces: set[str] = field(default_factory=set, repr=False)
@@ -62,8 +65,9 @@ class Run:
 
     @property
     def weight(self) -> int:
-        """Bytes that it takes, roughly: what it has read stands in the ledger, in the readings and in the memory."""
-        return EMPTY + COPIES * self._read + self.memory.weight
+        """Bytes that it takes with its memory, roughly."""
+        told = INDEXED_WORDS * self.ledger.indexed_words + INDEXED * self.ledger.indexed
+        return EMPTY + self._read + told + self.memory.weight
 
     @property
     def base(self) -> Mandate | None:

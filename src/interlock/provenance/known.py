@@ -10,6 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from sys import intern
 from types import MappingProxyType
 
 from interlock.kernel.spec import Role
@@ -207,20 +208,21 @@ class NamedIds:
     def __init__(self, nouns: dict[str, str]) -> None:
         """`nouns`: word → kind of object, for every kind that any tool knows."""
         self._nouns = nouns
-        self._texts: list[list[str]] = []
-        self._places: dict[str, list[tuple[int, int]]] = {}  # token → text, position
+        self._told: list[str] = []  # the tokens of all texts, each text with a gap before it
+        self._places: dict[str, list[int]] = {}  # token → where in `_told`
 
     def say(self, text: str) -> None:
         """Take in prose."""
-        told = [t.lower().strip(".") for t in self._TOKEN.findall(text)]
-        for i, token in enumerate(told):
-            self._places.setdefault(token, []).append((len(self._texts), i))
-        self._texts.append(told)
+        self._told += [""] * self._WINDOW
+        for found in self._TOKEN.findall(text):
+            token = intern(found.lower().strip("."))  # one of each: most words come again, here or elsewhere
+            self._places.setdefault(token, []).append(len(self._told))
+            self._told.append(token)
 
     def names(self, value: str, kind: str) -> bool:
         """The prose names the object of this kind by this id."""
         places = self._places.get(value.lower(), ())
-        return any(self._means(self._texts[n][max(0, i - self._WINDOW) : i], value, kind) for n, i in places)
+        return any(self._means(self._told[i - self._WINDOW : i], value, kind) for i in places)
 
     def _means(self, before: list[str], value: str, kind: str) -> bool:
         before = [t for t in before if t not in {"and", "or"} and not t.isdigit()]

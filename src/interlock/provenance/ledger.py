@@ -123,6 +123,8 @@ class Ledger:
         ] = []  # of each, folded and squashed, once somebody asked where a value stands
         self._kept: set[Outside] = set()
         self._indexed = 0
+        self.indexed_words = 0  # characters of what was said that have been taken apart
+        self.indexed = 0  # characters of what is external that have been
         self._handles: dict[str, Handle] = {}
         for value in self.me:
             self._own.field(value, "who the user is")
@@ -161,6 +163,7 @@ class Ledger:
                 self._ids.say(text)
             else:
                 self._own.say(text, source or OPERATOR, self.today)
+            self.indexed_words += len(text)
             del self._heard[0]  # what raises is raised again
 
     def said(self, text: str, integrity: Integrity, source: str = "") -> None:
@@ -461,6 +464,7 @@ class Ledger:
             self._outside_index.field(item.value, item.where)
             self._outside_echoes.append(squashed(item.value))
             self._outside_wholes.add(squashed(item.value))
+            self.indexed += len(item.value)
         self._indexed = len(self._outside)
         echo = squashed(value)
         if len(echo) >= ECHO and any(echo in e for e in self._outside_echoes):
@@ -479,7 +483,9 @@ class Ledger:
 
     def found_in(self, value: str) -> str:
         """In words: where an external value stands, or that it stands nowhere."""
-        self._spelt += [(folded(o.value), squashed(o.value)) for o in self._outside[len(self._spelt) :]]
+        for item in self._outside[len(self._spelt) :]:
+            self._spelt.append((folded(item.value), squashed(item.value)))
+            self.indexed += len(item.value)
         wanted, echo = folded(value), squashed(value)
         for item, (name, letters) in zip(self._outside, self._spelt, strict=True):
             if wanted in name or (len(echo) >= ECHO and echo in letters):
