@@ -417,10 +417,16 @@ def error_cells() -> Iterator[Cell]:
         if stream:
             plain["cut in a call"] = Answer(pieces=_torn(dialect), stream=True)
             plain["redirect"] = Answer(pieces=(b"",), status=307, headers={"location": "http://127.0.0.1:9/"})
+            if dialect == "responses":
+                wrong = {"code": "x", "message": f"no {PROVIDER_KEY}"}
+                last = frames.response([], "failed") | {"error": wrong, "usage": None}
+                start = {"type": "response.created", "sequence_number": 0, "response": last | {"error": None}}
+                failed = {"type": "response.failed", "sequence_number": 1, "response": last}
+                plain["failed"] = Answer(pieces=(frames.sse(start, failed, event=True),), stream=True)
             plain["error event"] = Answer(
                 pieces=(
                     *_torn(dialect)[:0],
-                    frames.sse({"type": "error", "error": {"type": "x", "message": "no"}}, event=True),
+                    frames.sse({"type": "error", "error": {"type": "x", "message": f"no {PROVIDER_KEY}"}}, event=True),
                 ),
                 stream=True,
             )

@@ -308,6 +308,21 @@ def _responses(*events: dict[str, Any], output: Iterable[Mapping[str, Any]] = ()
     return sse(*numbered([start, *events, end]), event=True)
 
 
+def _with(value: dict[str, Any], *way: str | int, **more: Any) -> dict[str, Any]:
+    """`value` with more in the object that `way` leads to."""
+    made: dict[str, Any] = json.loads(json.dumps(value))
+    inside: Any = made
+    for step in way:
+        inside = inside[step]
+    inside |= more
+    return made
+
+
+def _last_told(events: list[dict[str, Any]], **more: Any) -> list[dict[str, Any]]:
+    """`events`, the last of which says more in the first part of the first item."""
+    return [*events[:-1], _with(events[-1], "response", "output", 0, "content", 0, **more)]
+
+
 def _added(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "response.output_item.added", "output_index": 0, "item": dict(item)}
 
@@ -316,12 +331,17 @@ def _done(item: Mapping[str, Any]) -> dict[str, Any]:
     return {"type": "response.output_item.done", "output_index": 0, "item": dict(item)}
 
 
-def _anthropic(*events: dict[str, Any], stop: str = "tool_use", content: Iterable[Mapping[str, Any]] = ()) -> bytes:
+def _anthropic(
+    *events: dict[str, Any],
+    stop: str = "tool_use",
+    content: Iterable[Mapping[str, Any]] = (),
+    usage: Mapping[str, Any] | None = None,
+) -> bytes:
     start = message([]) | {"stop_reason": None, "content": [dict(c) for c in content]}
     end = {
         "type": "message_delta",
         "delta": {"stop_reason": stop, "stop_sequence": None},
-        "usage": {"output_tokens": 5},
+        "usage": usage or {"output_tokens": 5},
     }
     return sse({"type": "message_start", "message": start}, *events, end, {"type": "message_stop"}, event=True)
 
@@ -409,6 +429,23 @@ HIDDEN: dict[tuple[Dialect, str, bool], Hidden] = {
     ("chat", "unknown-field", True): lambda u: _chat(
         chat_chunk({"content": "x", "tool_uses": [chat_call(u)]}), chat_chunk({}, finish="stop")
     ),
+    ("chat", "in-usage", True): lambda u: _chat(
+        chat_chunk({"content": "x"}, finish="stop") | {"usage": {"prompt_tokens": 1, "tool_calls": [chat_call(u)]}}
+    ),
+    ("chat", "in-extra-content", True): lambda u: _chat(
+        chat_chunk({"content": "x", "extra_content": {"vendor": chat_call(u)}}), chat_chunk({}, finish="stop")
+    ),
+    ("chat", "in-filter-results", True): lambda u: _chat(
+        chat_chunk({"content": "x"}, finish="stop") | {"prompt_filter_results": [block(u)]}
+    ),
+    ("chat", "in-logprobs", True): lambda u: sse(
+        _with(chat_chunk({"content": "x"}, finish="stop"), "choices", 0, logprobs={"content": [chat_call(u)]})
+    ),
+    ("chat", "legacy-after-finish", True): lambda u: _chat(
+        chat_chunk({"content": "x"}, finish="stop"),
+        chat_chunk({"function_call": {}}),
+        chat_chunk({"function_call": {"name": u.name, "arguments": u.json}}),
+    ),
     ("chat", "carriage-returns", True): lambda u: stream("chat", [u]).replace(b"\n", b"\r"),
     ("chat", "many-data-lines", True): lambda u: (
         b"".join(
@@ -455,6 +492,13 @@ HIDDEN: dict[tuple[Dialect, str, bool], Hidden] = {
     ("chat", "unknown-field", False): lambda u: json.dumps(
         chat_body({"role": "assistant", "content": "x", "tool_uses": [chat_call(u)]})
     ).encode(),
+    ("chat", "in-usage", False): lambda u: json.dumps(
+        chat_body(chat_message([Text("x")]))
+        | {"usage": {"prompt_tokens": 1, "function_call": chat_call(u)["function"]}}
+    ).encode(),
+    ("chat", "in-metadata-of-a-vendor", False): lambda u: json.dumps(
+        chat_body(chat_message([Text("x")])) | {"x_groq": {"id": "r", "calls": [chat_call(u)]}}
+    ).encode(),
     ("chat", "stream-for-a-body", False): lambda u: stream("chat", [u]),
     # Responses, streamed
     ("responses", "only-done", True): lambda u: _responses(_done(_item(u)), output=[_item(u)]),
@@ -489,6 +533,55 @@ HIDDEN: dict[tuple[Dialect, str, bool], Hidden] = {
     ("responses", "custom-call", True): lambda u: _responses(
         _added(_custom(u)), _done(_custom(u)), output=[_custom(u)]
     ),
+    ("responses", "item-in-a-text-event", True): lambda u: sse(
+        *[
+            e | ({"item": _item(u)} if e["type"].endswith("text.delta") else {})
+            for e in response_events([Text("hello")])
+        ],
+        event=True,
+    ),
+    ("responses", "arguments-in-a-text-event", True): lambda u: sse(
+        *[
+            e | ({"name": u.name, "arguments": u.json} if e["type"].endswith("text.done") else {})
+            for e in response_events([Text("hello")])
+        ],
+        event=True,
+    ),
+    ("responses", "part-of-the-last-telling", True): lambda u: sse(
+        *_last_told(response_events([Text("hello")]), tool_calls=[_item(u)]), event=True
+    ),
+    ("responses", "citation-of-the-last-telling", True): lambda u: sse(
+        *_last_told(response_events([Text("hello")]), annotations=[{"type": "file_citation", "filename": u.json}]),
+        event=True,
+    ),
+    ("responses", "action-of-a-function-call", True): lambda u: _responses(
+        _added(_item(Use("read_mail", {}), action=block(u))),
+        _done(_item(Use("read_mail", {}), action=block(u))),
+        output=[_item(Use("read_mail", {}), action=block(u))],
+    ),
+    ("responses", "in-usage", True): lambda u: sse(
+        *[
+            _with(e, "response", usage={"input_tokens": 1, "calls": [_item(u)]})
+            if e["type"].endswith("completed")
+            else e
+            for e in response_events([Text("hello")])
+        ],
+        event=True,
+    ),
+    ("responses", "text-beside-the-items", True): lambda u: sse(
+        *[
+            _with(e, "response", output_text=u.json) if e["type"].endswith("completed") else e
+            for e in response_events([Text("hello")])
+        ],
+        event=True,
+    ),
+    ("responses", "text-beside-no-items", True): lambda u: sse(
+        *[
+            _with(e, "response", output_text=u.json) if e["type"].endswith("created") else e
+            for e in response_events([Text("hello")])
+        ],
+        event=True,
+    ),
     ("responses", "event-name-lies", True): lambda u: stream("responses", [u]).replace(
         b"event: response.output_item.done", b"event: response.in_progress"
     ),
@@ -499,6 +592,15 @@ HIDDEN: dict[tuple[Dialect, str, bool], Hidden] = {
     **{("responses", name, True): _streamed(made) for name, made in _SERVER_ITEMS.items()},
     # Responses, plain
     ("responses", "custom-call", False): lambda u: json.dumps(response([_custom(u)])).encode(),
+    ("responses", "action-of-a-function-call", False): lambda u: json.dumps(
+        response([_item(Use("read_mail", {}), action=block(u))])
+    ).encode(),
+    ("responses", "in-usage", False): lambda u: json.dumps(
+        response([response_item(Text("x"), 0)]) | {"usage": {"input_tokens": 1, "calls": [_item(u)]}}
+    ).encode(),
+    ("responses", "text-beside-the-items", False): lambda u: json.dumps(
+        response([response_item(Text("x"), 0)]) | {"output_text": u.json}
+    ).encode(),
     ("responses", "second-call", False): lambda u: plain("responses", [Use("read_mail", {}, "call_0"), u]),
     ("responses", "escaped-keys", False): lambda u: plain("responses", [u]).replace(
         b'"function_call"', b'"function_c\\u0061ll"'
@@ -545,6 +647,13 @@ HIDDEN: dict[tuple[Dialect, str, bool], Hidden] = {
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         *list(block_events(u, 0))[1:],
     ),
+    ("anthropic", "in-usage", True): lambda u: _anthropic(usage={"input_tokens": 1, "uses": [block(u)]}),
+    ("anthropic", "in-a-citation", True): lambda u: _anthropic(
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "citations_delta", "citation": block(u)}},
+        {"type": "content_block_stop", "index": 0},
+        stop="end_turn",
+    ),
     ("anthropic", "event-name-lies", True): lambda u: stream("anthropic", [u]).replace(
         b"event: content_block_start", b"event: ping"
     ),
@@ -564,6 +673,15 @@ HIDDEN: dict[tuple[Dialect, str, bool], Hidden] = {
     ).encode(),
     ("anthropic", "mcp-tool-use", False): lambda u: json.dumps(
         message([block(u) | {"type": "mcp_tool_use", "server_name": "s"}])
+    ).encode(),
+    ("anthropic", "in-usage", False): lambda u: json.dumps(
+        message([{"type": "text", "text": "x"}]) | {"usage": {"input_tokens": 1, "uses": [block(u)]}}
+    ).encode(),
+    ("anthropic", "in-a-citation", False): lambda u: json.dumps(
+        message([{"type": "text", "text": "x", "citations": [block(u)]}])
+    ).encode(),
+    ("anthropic", "in-what-was-edited", False): lambda u: json.dumps(
+        message([{"type": "text", "text": "x"}]) | {"context_management": {"applied_edits": [block(u)]}}
     ).encode(),
     ("anthropic", "unknown-block", False): lambda u: json.dumps(message([block(u) | {"type": "future_use"}])).encode(),
     ("anthropic", "escaped-keys", False): lambda u: plain("anthropic", [u]).replace(b'"tool_use"', b'"tool\\u005fuse"'),

@@ -262,23 +262,24 @@ def _add_system(value: dict[str, Any], text: str) -> None:
 # Answers
 
 EVENTS = {
-    "message_start": Known("type message"),
-    "content_block_start": Known("type index content_block"),
-    "content_block_delta": Known("type index delta"),
+    "message_start": Known("type message", reads="message"),
+    "content_block_start": Known("type index content_block", reads="content_block"),
+    "content_block_delta": Known("type index delta", reads="delta"),
     "content_block_stop": Known("type index"),
-    "message_delta": Known("type delta usage context_management input_transformations"),
+    "message_delta": Known("type delta usage context_management input_transformations", reads="delta"),
     "message_stop": Known("type amazon-bedrock-invocationMetrics"),
     "ping": Known("type"),
 }
 ANSWER = Known(
     "id type role model content stop_reason stop_sequence stop_details usage container diagnostics context_management"
-    " input_transformations"
+    " input_transformations",
+    reads="content",
 )
 BLOCKS = {
     "text": Known("type text citations"),
     "thinking": Known("type thinking signature"),
     "redacted_thinking": Known("type data"),
-    "tool_use": Known("type id name input caller"),
+    "tool_use": Known("type id name input caller", reads="input"),
 }
 DELTAS = {
     "text_delta": ("text", "text", Known("type text")),
@@ -623,7 +624,7 @@ class AnthropicStream(_Anthropic, Streamed):
         wrong = wrong if isinstance(wrong, dict) else {}
         status = next((status for status, kind in KINDS.items() if kind == wrong.get("type")), 502)
         message = wrong.get("message")
-        self._broken(message if isinstance(message, str) else BROKEN_OFF, status=status)
+        self._broken(self._explained(message), status=status)
 
     def _closed(self) -> None:
         self._frames(self._parser.end())

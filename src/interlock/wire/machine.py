@@ -22,6 +22,7 @@ from interlock.wire.strict import SEPARATORS, read_arguments, read_input
 MAX_ID = 256  # characters of a call's id; the providers' own have fewer than 64
 MAX_CALLS = 256  # of one answer
 BROKEN_OFF = "the provider's answer broke off"
+OF_ERRORS = Channel(-1, "refusal")  # the text that an error's words are to a guard
 
 
 @dataclass(slots=True, eq=False)
@@ -234,6 +235,12 @@ class Base(ABC):
         self._finished = True
         self._emit(self._error(status, problem, code))
         self._step(Failed(problem))
+
+    def _explained(self, message: object) -> str:
+        """What the client may read of a provider's own words for what went wrong."""
+        if not isinstance(message, str):
+            return BROKEN_OFF
+        return (self._said(OF_ERRORS, message) + self._flushed(OF_ERRORS)) or BROKEN_OFF
 
     def _said(self, channel: Channel, piece: str) -> str:
         """What the client may read of `piece`."""

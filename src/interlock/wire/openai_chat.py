@@ -63,7 +63,7 @@ SPEAKER = re.compile(r"[A-Za-z][A-Za-z_-]{0,61}[0-9]{0,2}")  # who speaks; anyth
 TOOL = Known("type function custom")
 FUNCTION = Known("name description parameters strict")
 CUSTOM = Known("name description format")
-CALL = Known("id type function custom index extra_content")
+CALL = Known("id type function custom index extra_content", reads="function custom")
 CALLED = Known("name arguments")
 CALLED_CUSTOM = Known("name input")
 
@@ -247,18 +247,21 @@ CHUNK = Known(
     "id choices created model object moderation obfuscation service_tier system_fingerprint usage provider"
     # of servers that speak this format
     " x_groq timings prompt_filter_results prompt_annotations content_filter_results kv_transfer_params prompt_logprobs"
-    " prompt_token_ids"
+    " prompt_token_ids",
+    reads="choices",
 )
 CHOICE = Known(
     "index delta text finish_reason logprobs native_finish_reason stop_reason matched_stop token_ids"
-    " content_filter_results content_filter_offsets content_filter_result"
+    " content_filter_results content_filter_offsets content_filter_result",
+    reads="delta",
 )
 DELTA = Known(
     "role content refusal tool_calls function_call reasoning_content reasoning reasoning_details annotations audio"
-    " extra_content"
+    " extra_content",
+    reads="tool_calls function_call",
 )
-BODY = Known(" ".join(CHUNK.names) + " metadata")
-WHOLE_CHOICE = Known(" ".join(CHOICE.names - {"delta", "text"}) + " message")
+BODY = Known(" ".join(CHUNK.names) + " metadata", reads="choices")
+WHOLE_CHOICE = Known(" ".join(CHOICE.names - {"delta", "text"}) + " message", reads="message")
 SPOKEN: tuple[tuple[str, Kind], ...] = (
     ("reasoning_content", "reasoning"),
     ("reasoning", "reasoning"),
@@ -362,7 +365,7 @@ class _Chat(Base):
         """Look at what is not text and not a call."""
         if name := passes(DELTA, message, self._allowed):
             raise ShapeError(f"the answer has a field `{name[:80]}`, which is not mediated")
-        if message.get("role") not in {None, "", "assistant"}:
+        if message.get("role") not in (None, "", "assistant"):
             raise ShapeError("an answer's role is not `assistant`")
         if message.get("annotations") and "web_search" not in self._allowed.hosted:
             raise ShapeError("the answer has `annotations`: the provider has searched the web past the monitor")
@@ -499,7 +502,7 @@ def _piece(call: _Call, entry: dict[str, Any]) -> bool:
         raise ShapeError(f"a tool call has a field `{name[:80]}`, which is not known")
     function, custom = entry.get("function"), entry.get("custom")
     kind = entry.get("type") or ("custom" if custom else call.kind or "function")
-    if kind not in {"function", "custom"} or (call.kind and kind != call.kind) or (function and custom):
+    if kind not in ("function", "custom") or (call.kind and kind != call.kind) or (function and custom):
         raise ShapeError("a tool call is of no known type, or of two")
     call.kind = kind
     if (function if kind == "custom" else custom) is not None:
@@ -622,7 +625,7 @@ class ChatStream(_Chat, Streamed):
         finish, calls, legacy = entry.get("finish_reason"), delta.get("tool_calls"), delta.get("function_call")
         if finish is not None and (not isinstance(finish, str) or choice.finish not in {"", finish}):
             raise ShapeError("a choice has two reasons to finish")
-        if (calls or legacy) and choice.finish:
+        if (calls or legacy is not None) and choice.finish:
             raise ShapeError("the answer goes on after its end")
         if calls:
             changed |= _extend(choice, calls)
@@ -653,7 +656,7 @@ class ChatStream(_Chat, Streamed):
 
     def _provider_failed(self, wrong: object) -> None:
         message = wrong.get("message") if isinstance(wrong, dict) else wrong
-        self._broken(message if isinstance(message, str) else BROKEN_OFF, code="provider_error")
+        self._broken(self._explained(message), code="provider_error")
 
     def _over(self, done: bytes) -> None:
         self._ended, self._done = True, done

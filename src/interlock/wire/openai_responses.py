@@ -52,21 +52,26 @@ TOP = Known(
 )
 # What brings in a history, or fetches the answer past us.
 STATE = ("previous_response_id", "conversation", "continuation_id", "prompt", "context_management", "background")
-MESSAGE = Known("type role content id status phase")
+MESSAGE = Known("type role content id status phase", reads="content")
 PART = Known(
     "type text annotations logprobs refusal prompt_cache_breakpoint detail image_url file_id file_data file_url"
 )
 TEXTS = {"input_text": "text", "output_text": "text", "refusal": "refusal", "reasoning_text": "text"}
 SAYS = ("text", "refusal", "image_url", "file_id", "file_data", "file_url")
 OPAQUE_PARTS = {"input_image": "image", "input_file": "file", "input_audio": "audio", "computer_screenshot": "image"}
-CALL = Known(
-    "type id call_id name arguments input status caller action actions operation pending_safety_checks environment"
-    " max_output_length created_by"
-)
+_CALL = "type id call_id status caller created_by"
+CALL = {
+    "function_call": Known(f"{_CALL} name arguments"),
+    "custom_tool_call": Known(f"{_CALL} name input"),
+    "local_shell_call": Known(f"{_CALL} action", reads="action"),
+    "shell_call": Known(f"{_CALL} action environment max_output_length", reads="action"),
+    "apply_patch_call": Known(f"{_CALL} operation", reads="operation"),
+    "computer_call": Known(f"{_CALL} action actions pending_safety_checks", reads="action actions"),
+}
 OUTPUT = Known("type id call_id output status caller name acknowledged_safety_checks max_output_length")
 FUNCTION = Known("type name description parameters strict allowed_callers defer_loading output_schema")
 CUSTOM = Known("type name description format allowed_callers defer_loading")
-REASONING = Known("type id summary content encrypted_content status")
+REASONING = Known("type id summary content encrypted_content status", reads="summary content")
 # Calls that the client runs: the item's type, the tool's name if it has none of its own, the field with the arguments.
 CALLS = {
     "function_call": ("", "arguments"),
@@ -155,7 +160,7 @@ def _read_item(reader: Reader, at: Position, item: dict[str, Any]) -> None:
             if item.get("encrypted_content"):
                 reader.opaque((*at, "encrypted_content"), "reasoning", item["encrypted_content"])
         case str() if kind in CALLS:
-            reader.fields(at, item, CALL)
+            reader.fields(at, item, CALL[kind])
             _asked(reader, at, item)
         case str() if kind in OUTPUTS:
             reader.fields(at, item, OUTPUT)
@@ -299,13 +304,17 @@ ANSWER = Known(
     " input_transformations max_output_tokens max_tool_calls moderation output_text previous_response_id prompt"
     " prompt_cache_diagnostics prompt_cache_key prompt_cache_options prompt_cache_retention reasoning"
     " safety_identifier service_tier status store text tool_usage top_logprobs truncation usage user billing"
-    " frequency_penalty presence_penalty content_filters"
+    " frequency_penalty presence_penalty content_filters",
+    # besides `output`, what the client has sent itself
+    reads="output tools tool_choice text prompt instructions metadata reasoning",
 )
+ERROR = Known("code message param type")
 BEGINS = frozenset({"response.created", "response.queued", "response.in_progress"})
 ENDS = frozenset({"response.completed", "response.incomplete", "response.failed"})
 EVENT = Known(
     "type sequence_number output_index item_id content_index summary_index delta text refusal arguments input part item"
-    " response logprobs annotation annotation_index obfuscation name command command_index status"
+    " response logprobs annotation annotation_index obfuscation name command command_index status",
+    reads="response item part",
 )
 # Events that tell a text: where it stands in the item, and what it is.
 SPOKEN: dict[str, tuple[str, str, Kind]] = {
@@ -326,6 +335,30 @@ SPOKEN_PARTS: dict[str, tuple[str, Kind]] = {
     "summary_text": ("text", "reasoning"),
 }
 SAID = Known("type text annotations logprobs refusal")
+# What an event tells beside where it stands.
+CARRIED = frozenset(
+    {"delta", "text", "refusal", "arguments", "input", "part", "item", "response", "annotation", "name"}
+)
+
+
+def _carried(kind: str) -> frozenset[str]:
+    """Which of `CARRIED` an event of this kind has; all of them if it is not known here."""
+    of, _, what = kind.rpartition(".")
+    if kind in BEGINS or kind in ENDS:
+        return frozenset({"response"})
+    if kind == "keepalive":
+        return frozenset()
+    if of in PARTS:
+        return frozenset({"part"})
+    if of == "response.output_item":
+        return frozenset({"item"})
+    if of in SPOKEN:
+        return frozenset({"delta"} if what == "delta" else {SPOKEN[of][1]})
+    if of in WRITTEN:
+        return frozenset({"delta", "name"} if what == "delta" else {WRITTEN[of][1], "name"})
+    return CARRIED
+
+
 UNANSWERABLE = frozenset({"computer", "local_shell"})  # their results are not text
 
 
@@ -423,7 +456,7 @@ class _Responses(Base):
                 raise ShapeError("a command runs at the provider, which is not mediated")
             if not _direct(item):
                 raise ShapeError("a tool call comes from a program at the provider, which is not mediated")
-            known = CALL
+            known = CALL[kind]
         elif kind == "message":
             known = MESSAGE
             if item.get("role") != "assistant":
@@ -438,6 +471,16 @@ class _Responses(Base):
         if name := only(known, item) if kind in CALLS else passes(known, item, self._allowed):
             raise ShapeError(f"an item of the answer has a field `{name[:80]}`, which is not mediated")
         return item
+
+    def _excused(self, response: dict[str, Any]) -> bool:
+        """Guard what a response says of its own failing; whether it was changed."""
+        wrong = response.get("error")
+        if wrong is None:
+            return False
+        if not isinstance(wrong, dict) or passes(ERROR, wrong, self._allowed):
+            raise ShapeError("`error` of the answer has a field which is not mediated")
+        told, wrong["message"] = wrong.get("message"), self._explained(wrong.get("message"))
+        return bool(told != wrong["message"])
 
     def _check_part(self, part: Any) -> tuple[str, Kind]:  # noqa: ANN401 - JSON
         """The field and the kind of the text in a part."""
@@ -514,7 +557,7 @@ class _Responses(Base):
             raise ShapeError("a tool call has no id of its own")
         call = tool_call(call_id, name, written, kind=kind)
         item.pending = Pending(call)
-        if told.get("status") in {None, "completed"}:
+        if told.get("status") in (None, "completed"):
             self._judge(item.pending)
         else:
             item.pending.verdict = False  # cut off
@@ -618,6 +661,8 @@ class ResponsesStream(_Responses, Streamed):
             raise ShapeError(f"an event has a field `{name[:80]}`, which is not mediated")
         if self._next is None and isinstance(value.get("sequence_number"), int):
             self._next = value["sequence_number"]
+        if any(value[name] is not None for name in value if name in CARRIED and name not in _carried(kind)):
+            raise ShapeError("an event has a field of another event")
         item, changed = self._event(kind, value)
         if kind in BEGINS and self._after is not None:
             return
@@ -662,11 +707,11 @@ class ResponsesStream(_Responses, Streamed):
         if kind in BEGINS or kind in ENDS:
             response = self._check_response(value.get("response"))
             if kind in BEGINS:
-                if response.get("output"):
-                    raise ShapeError("a response has items before they begin")
-            else:
-                self._end(kind, response)
-            return None, False
+                if response.get("output") or response.get("output_text") or response.get("error"):
+                    raise ShapeError("a response has items or an error before they begin")
+                return None, False
+            self._end(kind, response)
+            return None, self._excused(response)
         if not self._head:
             raise ShapeError("a response has items before it begins")
         if kind == "keepalive":
@@ -715,7 +760,7 @@ class ResponsesStream(_Responses, Streamed):
             text = value.get("delta" if what == "delta" else WRITTEN[of][1])
             if not isinstance(text, str) or what not in {"delta", "done"} or (what == "delta" and item.whole):
                 raise ShapeError("the arguments of a tool call are no text")
-            if value.get("name") not in {None, item.begun.get("name")}:
+            if value.get("name") not in (None, item.begun.get("name")):
                 raise ShapeError("the answer tells `name` of a tool call in two ways")
             if what == "delta":
                 item.written.append(text)
@@ -808,6 +853,9 @@ class ResponsesStream(_Responses, Streamed):
             raise ShapeError("the answer's last telling has other items than the answer")
         for item, again in zip(self._items, told, strict=False):
             _agree(item, self._check_item(again))
+            if item.kind in {"message", "reasoning"}:
+                for part in (*(again.get("content") or ()), *(again.get("summary") or ())):
+                    self._check_part(part)
         for item in self._items:
             if item.raw is None:
                 if self._status == "completed":
@@ -815,13 +863,12 @@ class ResponsesStream(_Responses, Streamed):
                 self._edited = True
                 if item.calls:
                     item.pending = Pending(tool_call("", "", None), verdict=False)
-        if response.get("output_text") and not told:
-            raise ShapeError("the answer's last telling has other items than the answer")
+        _same_text(response, told)
 
     def _provider_failed(self, value: dict[str, Any]) -> None:
         wrong = value.get("error") if isinstance(value.get("error"), dict) else value
         message = wrong.get("message") if isinstance(wrong, dict) else None
-        self._broken(message if isinstance(message, str) else BROKEN_OFF, code="provider_error")
+        self._broken(self._explained(message), code="provider_error")
 
     def _closed(self) -> None:
         self._frames(self._parser.end())
@@ -916,7 +963,7 @@ def _agree(item: _Item, again: dict[str, Any]) -> None:
     """
     before = item.raw
     if before is None:
-        if item.calls and again.get("status") in {None, "completed"}:
+        if item.calls and again.get("status") in (None, "completed"):
             raise ShapeError("the answer's last telling has a call that was never done")
         if again["type"] != item.kind:
             raise ShapeError("the answer's last telling has other items than the answer")
@@ -926,6 +973,18 @@ def _agree(item: _Item, again: dict[str, Any]) -> None:
         _texts(before.get(place)) != _texts(again.get(place)) for place in ("content", "summary")
     ):
         raise ShapeError("the answer's last telling of an item differs from the one before")
+
+
+def _same_text(response: dict[str, Any], output: list[Any]) -> None:
+    """Check that `output_text`, which some servers add, is the text of the items.
+
+    Raises:
+        ShapeError: it is another.
+    """
+    told = response.get("output_text")
+    texts = (text for item in output if isinstance(item, dict) for text in _texts(item.get("content")))
+    if told and told != "".join(str(text) for kind, text, _ in texts if kind == "output_text"):
+        raise ShapeError("the answer tells its text in two ways")
 
 
 def _texts(parts: object) -> list[tuple[Any, Any, Any]]:
@@ -964,9 +1023,11 @@ class ResponsesBody(_Responses, Whole):
     def _whole(self, body: bytes) -> None:
         value = self._value = self._check_response(loads(body))
         status, output = value.get("status"), value.get("output")
-        if not isinstance(output, list) or status not in {"completed", "incomplete", "failed"}:
+        if not isinstance(output, list) or status not in ("completed", "incomplete", "failed"):
             raise ShapeError("the answer is no response that is over")
         self._status = status
+        self._edited |= self._excused(value)
+        _same_text(value, output)
         for index, told in enumerate(output):
             item = _Item(index, self._check_item(told)["type"], {})
             self._items.append(item)

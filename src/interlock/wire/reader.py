@@ -78,11 +78,31 @@ def hosts(allowed: Allowed, name: str) -> bool:
     return name in allowed.hosted or re.sub(r"_\d{8}$", "", name) in allowed.hosted
 
 
-class Known:
-    """The fields that an object may have."""
+_CALLS = frozenset({"arguments", "functioncall", "partialjson", "toolcall", "toolcalls", "tooluse", "tooluses"})
+_CALL = re.compile(r"(?s).*(_call|tool_use|tool_call)")
 
-    def __init__(self, names: str) -> None:
+
+def quiet(value: object) -> bool:
+    """Whether nothing in `value`, which nobody here reads, has the shape of a call."""
+    match value:
+        case dict():
+            kind, names = value.get("type"), {folded(name) for name in value}
+            if (isinstance(kind, str) and _CALL.fullmatch(kind)) or names >= {"name", "input"}:
+                return False
+            told = (name for name, item in value.items() if isinstance(item, str | dict | list))
+            return not any(folded(name) in _CALLS for name in told) and all(map(quiet, value.values()))
+        case list():
+            return all(map(quiet, value))
+        case _:
+            return True
+
+
+class Known:
+    """The fields that an object may have. Those that it `reads` are looked into elsewhere."""
+
+    def __init__(self, names: str, *, reads: str = "") -> None:
         self.names = frozenset(names.split())
+        self.reads = frozenset(reads.split())
         self._folded = frozenset(map(folded, self.names))
 
     def unknown(self, value: Mapping[str, Any]) -> list[str]:
@@ -99,12 +119,23 @@ def passes(known: Known, value: Mapping[str, Any], allowed: Allowed) -> str:
     for name in known.unknown(value):
         if known.disguised(name) or not (name in allowed.fields or harmless(name, value[name])):
             return name
-    return ""
+    return _loud(known, value)
 
 
 def only(known: Known, value: Mapping[str, Any]) -> str:
     """The first field of a call that is not known and says anything: here a single word changes what is meant."""
-    return next((name for name in known.unknown(value) if value[name] is not None or name.startswith("__")), "")
+    for name in known.unknown(value):
+        if value[name] is not None or name.startswith("__"):
+            return name
+    return _loud(known, value)
+
+
+def _loud(known: Known, value: Mapping[str, Any]) -> str:
+    """The first field of `value` that nobody reads although a call could be in it, "" if there is none."""
+    for name, item in value.items():
+        if type(item) in {dict, list} and name not in known.reads and not quiet(item):
+            return name
+    return ""
 
 
 def read_object(body: bytes) -> dict[str, Any]:
