@@ -15,7 +15,8 @@ import inspect
 import logging
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from functools import partial
@@ -429,36 +430,46 @@ class Exchange:
 
     async def _pump(self, answer: Answer) -> None:
         """Put the provider's answer through the machine, to its end."""
-        pieces = answer.pieces()
-        machine = self._machine
-        async for piece in pieces:
+        machine, streamed, ready = self._machine, self._streamed, False
+        while piece := await answer.read():
             self._take(machine.feed(piece))
-            await self._decided()
-            if self._streamed and self._out:
-                await self._flush()
+            if self._judges:
+                await self._decided()
+            if streamed:
+                if self._out:
+                    await self._flush()
+                if machine.holding and not ready:
+                    ready = True
+                    self._make_ready()
             if self._approvals or self._failed:
                 break
         if self._approvals:
-            await self._wait(pieces)
+            await self._wait(answer)
         elif not self._failed:
             self._take(machine.end())
             await self._decided()
             if self._approvals:
                 await self._wait(None)
 
+    def _make_ready(self) -> None:
+        """A call begins to come: what judging it will need of the conversation can be worked out meanwhile."""
+        if not self._service.threaded:
+            with suppress(Exception):  # whatever it is, it happens again when the call is judged, and refuses it
+                self._run.ready()
+
     async def _flush(self) -> None:
         data = b"".join(self._out)
         self._out.clear()
         await self._writer.write(data)
 
-    async def _wait(self, pieces: AsyncIterator[bytes] | None) -> None:
+    async def _wait(self, answer: Answer | None) -> None:
         """Go on reading while humans are asked, and show the client that somebody is there."""
         service = self._service
         settings, streamed = service.settings, self._streamed
         patience = settings.approval_wait_streamed if streamed else settings.approval_wait
         end = time.monotonic() + patience
         machine = self._machine
-        reading = asyncio.ensure_future(anext(pieces, None)) if pieces is not None else None
+        reading = asyncio.ensure_future(answer.read()) if answer is not None else None
         closing = asyncio.ensure_future(service.closing.wait())
         service.metrics.waiting.add()
         try:
@@ -478,12 +489,12 @@ class Exchange:
                 for task in done:
                     if task is reading:
                         piece = reading.result()
-                        if piece is None:
+                        if piece and answer is not None:
+                            self._take(machine.feed(piece))
+                            reading = asyncio.ensure_future(answer.read())
+                        else:
                             reading = None
                             self._take(machine.end())
-                        else:
-                            self._take(machine.feed(piece))
-                            reading = asyncio.ensure_future(anext(pieces, None)) if pieces is not None else None
                     elif task in self._approvals:
                         await self._answered(task)
                 await self._decided()

@@ -128,36 +128,38 @@ class Routes:
 class Answer:
     """A provider's answer, begun."""
 
-    __slots__ = ("_content", "_limit", "headers", "status", "streamed")
+    __slots__ = ("_content", "_left", "headers", "status", "streamed")
 
     def __init__(self, response: aiohttp.ClientResponse, limit: int) -> None:
         self.status = response.status
         self.headers = answered(response.headers.items())
         self.streamed = response.content_type == "text/event-stream"
         self._content = response.content
-        self._limit = limit
+        self._left = limit
 
-    async def pieces(self) -> AsyncIterator[bytes]:
-        """Its body as it comes.
+    async def read(self) -> bytes:
+        """What has come of its body, as soon as something has; nothing at its end.
 
         Raises:
             Refusal: it broke off, stalled, or is too long.
         """
-        left = self._limit
         try:
-            async for piece in self._content.iter_any():
-                left -= len(piece)
-                if left < 0:
-                    raise Refusal(502, "answer_too_large", "the provider's answer is too large")
-                yield piece
+            piece = await self._content.readany()
         except TimeoutError:
             raise Refusal(504, "upstream_timeout", "the provider stopped answering", retry_after=1) from None
         except (aiohttp.ClientError, OSError):
             raise Refusal(502, "upstream_broken", "the provider's answer broke off", retry_after=1) from None
+        self._left -= len(piece)
+        if self._left < 0:
+            raise Refusal(502, "answer_too_large", "the provider's answer is too large")
+        return piece
 
     async def whole(self) -> bytes:
         """All of its body."""
-        return b"".join([piece async for piece in self.pieces()])
+        pieces = []
+        while piece := await self.read():
+            pieces.append(piece)
+        return b"".join(pieces)
 
 
 class Client:

@@ -113,6 +113,11 @@ class Run:
         self.taken.add(event.digest)
         self._read += weight(event)
 
+    def ready(self) -> None:
+        """A call is about to be proposed: take apart what was said, which it will be compared with."""
+        with self.lock:
+            _ = self.ledger.ids
+
     def fresh(self, nonce: str) -> bool:
         """`nonce` is text and was never used in this run; from now on it was."""
         if type(nonce) is not str or not nonce or nonce in self._nonces:

@@ -107,6 +107,7 @@ class Base(ABC):
         self._counted = Usage()
         self._judges: dict[Judge, Pending] = {}
         self._called = 0
+        self._held = 0  # bytes of a stream that wait for a verdict
         self._steps: list[Step] = []
         self._out = bytearray()
         self._finished = False
@@ -140,6 +141,11 @@ class Base(ABC):
     def finished(self) -> bool:
         """Whether the client has everything, or an error."""
         return self._finished
+
+    @property
+    def holding(self) -> bool:
+        """Whether something is kept back until a call is whole and decided."""
+        return bool(self._judges) or self._held > 0
 
     @property
     def waiting(self) -> tuple[Judge, ...]:
@@ -263,7 +269,6 @@ class Streamed(Base):
     def __init__(self, allowed: Allowed, texts: Texts | None, before: Usage) -> None:
         super().__init__(allowed, texts, before)
         self._parser = Parser()
-        self._held = 0
         self._mould: Mould | None = None  # what events that say more of the same text look like
         self._told: Told | None = None  # whether the event that was just read is one of these
         self._of: Any = None  # what the mould is for

@@ -87,6 +87,10 @@ class Machine(Protocol):
         """Whether the client has everything, or an error."""
 
     @property
+    def holding(self) -> bool:
+        """Whether something is kept back until a call is whole and decided."""
+
+    @property
     def waiting(self) -> tuple[Judge, ...]:
         """The calls that nobody has decided yet."""
 
