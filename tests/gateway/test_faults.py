@@ -127,7 +127,7 @@ def test_a_store_of_runs_that_is_away_makes_answers_foreign(client: Make) -> Non
         def away(*_: object) -> None:
             raise StoreAway("away")
 
-        marks._store.since = away  # type: ignore[union-attr, method-assign]
+        marks._store.of = away  # type: ignore[method-assign]
         turn = c.ask([*asked, *c.said(first), {"role": "user", "content": "Go on."}])
         assert turn.calls == []
         assert ("send_email", "permitted") not in w.decisions()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from interlock.monitor.ports import RunStore
+from interlock.gateway.stores import Facts
 from interlock.stores.errors import StoreAway
 from interlock.stores.memory.runs import MemoryRuns
 from interlock.stores.postgres.database import PostgresDatabase
@@ -19,14 +19,14 @@ from tests.stores.runs import RunsConformance
 
 class TestMemory(RunsConformance):
     @pytest.fixture
-    def make_runs(self) -> Callable[[], RunStore]:
+    def make_runs(self) -> Callable[[], Facts]:
         store = MemoryRuns()
         return lambda: store
 
 
 class TestSqlite(RunsConformance):
     @pytest.fixture
-    def make_runs(self, tmp_path: Path) -> Callable[[], RunStore]:
+    def make_runs(self, tmp_path: Path) -> Callable[[], Facts]:
         return lambda: SqliteRuns(SqliteDatabase(tmp_path / "state.sqlite", durable=False))
 
     def test_old_conversations_are_forgotten_whole(self, tmp_path: Path) -> None:
@@ -48,10 +48,10 @@ class TestSqlite(RunsConformance):
 
 class TestPostgres(RunsConformance):
     @pytest.fixture
-    def make_runs(self, postgres_dsn: str) -> Iterator[Callable[[], RunStore]]:
+    def make_runs(self, postgres_dsn: str) -> Iterator[Callable[[], Facts]]:
         databases: list[PostgresDatabase] = []
 
-        def make() -> RunStore:
+        def make() -> Facts:
             databases.append(PostgresDatabase(postgres_dsn, size=1))
             return PostgresRuns(databases[-1])
 

@@ -30,7 +30,7 @@ from interlock.gateway.app import Gateway, token_is
 from interlock.gateway.approvals import Approvals
 from interlock.gateway.auth import Claims, Doorkeeper
 from interlock.gateway.errors import GatewayError
-from interlock.gateway.history import Marks
+from interlock.gateway.history import Histories, Marks
 from interlock.gateway.mediate import Asking, Guarded, Service
 from interlock.gateway.metrics import Metrics
 from interlock.gateway.stores import Stores, stores
@@ -51,8 +51,11 @@ from interlock.wire.events import Allowed
 from interlock.wire.format import Format
 from interlock.wire.openai_chat import CHAT
 from interlock.wire.openai_responses import RESPONSES
+from interlock.wire.shelf import Prefixes
 from interlock.wire.steps import Texts
 
+RUNS = 1_024  # whose last history is remembered
+READ = 8 * 1024 * 1024  # bytes of requests that are remembered as they were read
 LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -182,12 +185,15 @@ def _gateway(
         guard=guard,
     )
     providers = upstreams(section)
+    marks = Marks(kept.runs, shared=kept.threaded or settings.workers > 1)
     service = Service(
         settings=settings,
         monitor=monitor,
         client=Client(settings, reveal, section.betas),
         routes=Routes(section, providers),
-        marks=Marks(kept.runs),
+        marks=marks,
+        prefixes=Prefixes(READ),
+        histories=Histories(RUNS, READ),
         metrics=Metrics(),
         allowed=_allowed(section),
         second_chances=section.second_chances,
@@ -241,7 +247,7 @@ def _gateway(
         ),
         tracer=spans,
         redaction=taken.records,
-        on_close=(*([hook.close] if hook else []), spans.close, kept.shut, opened.close),
+        on_close=(*([hook.close] if hook else []), spans.close, marks.save, kept.shut, opened.close),
     )
 
 

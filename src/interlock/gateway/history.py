@@ -13,16 +13,18 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import is_
+from threading import Lock
+from typing import Protocol
 
 from interlock.gateway.auth import Subject
 from interlock.kernel.call import Call, Json, canonical, digest_of
 from interlock.kernel.errors import InterlockError
 from interlock.kernel.labels import Integrity
-from interlock.monitor.history import Event, Proposed, Returned, Said
+from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, digest_of_parts
 from interlock.monitor.mediate import INVALID, REFUSED
-from interlock.monitor.ports import RunStore
 from interlock.wire.errors import NotJson
 from interlock.wire.events import Asked, Opaque, Result, Words
 from interlock.wire.events import Event as Wired
@@ -50,56 +52,94 @@ class Mark:
     external: bool
 
 
-class Marks:
-    """Which runs let out an answer. Shared by the workers through the store of runs, if there is one."""
+class MarkStore(Protocol):
+    """Keeps marks where other workers find them, and this one after a restart."""
 
-    def __init__(self, store: RunStore | None) -> None:
+    def of(self, conversations: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, Json]]]:
+        """The facts of each of these that has any, in the order in which they were added."""
+        ...
+
+    def add_all(self, facts: Sequence[tuple[str, str, Mapping[str, Json]]]) -> None:
+        """Keep facts, each under a conversation and a key."""
+        ...
+
+
+class Marks:
+    """Which runs let out an answer.
+
+    They count here at once. `save` brings them to the store: before the client has all of the answer if other workers
+    may get its next request (`shared`), else now and then. A mark that is lost makes an answer somebody else's.
+    """
+
+    def __init__(self, store: MarkStore, *, shared: bool) -> None:
         self._store = store
+        self.shared = shared
+        self.due = False  # somebody will save them
         self._known: OrderedDict[str, tuple[Mark, ...]] = OrderedDict()
         self._foreign: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._unsaved: list[tuple[str, str, Mapping[str, Json]]] = []
+        self._lock = Lock()  # of what is not saved, and of the order in which marks are forgotten
 
-    def of(self, mark: str, *, anew: bool = False) -> tuple[Mark, ...]:
-        """Who let it out, the latest last; `anew` asks for what other workers may have added."""
-        found = self._known.get(mark, ())
-        if self._store is not None and (anew or not found):
+    def of(self, marks: Sequence[str], *, anew: bool = False) -> dict[str, tuple[Mark, ...]]:
+        """Who let each of them out, the latest last; `anew` asks for what other workers may have added."""
+        found = {mark: self._known.get(mark, ()) for mark in marks}
+        asked = [mark for mark, known in found.items() if not known or (anew and self.shared)]
+        if asked:
             try:
-                facts = [fact for _, fact in self._store.since(f"mark:{mark}", 0)]
+                told = self._store.of([f"mark:{mark}" for mark in asked])
             except Exception:  # noqa: BLE001 - a port: an unknown answer is external
                 return found
-            if facts:
-                found = tuple(Mark(str(fact["run"]), fact["external"] is not False) for fact in facts)
-                self._put(mark, found)
+            for mark in asked:
+                if facts := told.get(f"mark:{mark}"):
+                    stored = [Mark(str(fact["run"]), fact["external"] is not False) for fact in facts]
+                    found[mark] = tuple(dict.fromkeys((*stored, *found[mark])))
+                    self._put(mark, found[mark])
         return found
 
-    def by(self, mark: str, run: str) -> bool:
-        """Whether `run` has let it out. What it has once read as somebody else's stays so: its taint does, too."""
-        if (mark, run) in self._foreign:
-            return False
-        if any(run == m.run for anew in (False, True) for m in self.of(mark, anew=anew)):
-            return True
-        self._foreign[mark, run] = None
-        while len(self._foreign) > REMEMBERED:
-            self._foreign.popitem(last=False)
-        return False
+    def by(self, marks: Sequence[str], run: str) -> set[str]:
+        """Those that `run` has let out. What it has once read as somebody else's stays so: its taint does, too."""
+        asked = [mark for mark in marks if (mark, run) not in self._foreign]
+        found: set[str] = set()
+        for anew in (False, True):
+            left = [mark for mark in asked if mark not in found]
+            if left:
+                found |= {mark for mark, known in self.of(left, anew=anew).items() if any(run == m.run for m in known)}
+        for mark in asked:
+            if mark not in found:
+                with self._lock:
+                    self._foreign[mark, run] = None
+                    while len(self._foreign) > REMEMBERED:
+                        self._foreign.popitem(last=False)
+        return found
 
-    def add(self, mark: str, run: str, *, external: bool) -> None:
-        """`run` has let it out."""
+    def add(self, marks: Iterable[str], run: str, *, external: bool) -> None:
+        """`run` has let them out."""
         new = Mark(run, external)
-        before = self._known.get(mark, ())
-        if new in before:
-            return
-        self._put(mark, (*before, new))
-        if self._store is not None:
+        for mark in marks:
+            before = self._known.get(mark, ())
+            if new not in before:
+                self._put(mark, (*before, new))
+                fact: Mapping[str, Json] = {"run": run, "external": external}
+                with self._lock:
+                    self._unsaved.append((f"mark:{mark}", f"{run}:{external:d}", fact))
+
+    def save(self) -> None:
+        """Bring the new ones to the store."""
+        self.due = False
+        with self._lock:
+            facts, self._unsaved = self._unsaved, []
+        if facts:
             try:
-                self._store.add(f"mark:{mark}", [(f"{run}:{external:d}", {"run": run, "external": external})])
+                self._store.add_all(facts)
             except Exception:  # noqa: BLE001 - a port: other workers will take the answer for somebody else's
                 return
 
     def _put(self, mark: str, marks: tuple[Mark, ...]) -> None:
-        self._known[mark] = marks[-MOST:]
-        self._known.move_to_end(mark)
-        while len(self._known) > REMEMBERED:
-            self._known.popitem(last=False)
+        with self._lock:
+            self._known[mark] = marks[-MOST:]
+            self._known.move_to_end(mark)
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,24 +154,22 @@ class Conversation:
 
     def heard(self, texts: Sequence[str], calls: Sequence[str], *, refused: bool, external: bool) -> None:
         """The client got these texts and calls (by id), and what it reads of refusals."""
-        for call in calls:
-            if call:
-                self.marks.add(_call_mark(self.subject, call), self.run, external=external)
-        for text in (*texts, REFUSED) if refused else texts:
-            if plain := _plain(text):
-                self.marks.add(_text_mark(self.family, plain), self.run, external=external)
+        marks = [_call_mark(self.subject, call) for call in calls if call]
+        plain = map(_plain, (*texts, REFUSED) if refused else texts)
+        marks += [_text_mark(self.family, text) for text in plain if text]
+        self.marks.add(marks, self.run, external=external)
 
-    def ours(self, text: str) -> bool:
-        """Whether this run let `text` out."""
-        plain = _plain(text)
-        if not plain:
-            return True
-        return self.marks.by(_text_mark(self.family, plain), self.run)
+    def ours(self, texts: Sequence[str]) -> list[bool]:
+        """Whether this run let each of `texts` out."""
+        marks = [_text_mark(self.family, plain) if (plain := _plain(text)) else "" for text in texts]
+        found = self.marks.by([mark for mark in marks if mark], self.run)
+        return [not mark or mark in found for mark in marks]
 
     def come_again(self) -> None:
         """A call waits for a human: the same request, sent again, is the same run, to which the approval belongs."""
         if self.opening:
-            self.marks.add(self.opening, self.run, external=True)
+            self.marks.add([self.opening], self.run, external=True)
+            self.marks.save()
 
 
 def conversation(events: Sequence[Wired], subject: Subject, named: str, marks: Marks, fresh: str) -> Conversation:
@@ -147,7 +185,7 @@ def conversation(events: Sequence[Wired], subject: Subject, named: str, marks: M
         run = next(_known(events, subject, family, marks), f"unseen-{family[:32]}")
     else:
         opening = digest_of(["opening", family, [[e.role, e.text] for e in events if isinstance(e, Words)]])
-        again = marks.of(opening, anew=True)
+        again = marks.of([opening], anew=True)[opening]
         run = again[-1].run if again else fresh
     return Conversation(run=run, subject=subject, family=family, opening=opening, marks=marks)
 
@@ -162,21 +200,23 @@ def _known(events: Sequence[Wired], subject: Subject, family: str, marks: Marks)
     Two runs may have said the same. Then it is one that had read something external, if there is such a one: a history
     from which the results were cut must not pass for another that had none.
     """
-    for event in reversed(events):
-        if isinstance(event, Asked) and event.id:
-            yield from (m.run for m in marks.of(_call_mark(subject, event.id))[-1:])
-    for event in reversed(events):
-        if isinstance(event, Words) and event.role == "assistant" and (plain := _plain(event.text)):
-            found = marks.of(_text_mark(family, plain), anew=True)
-            yield from (m.run for m in [m for m in found if m.external][-1:] or found[-1:])
+    calls = [e.id for e in reversed(events) if isinstance(e, Asked) and e.id]
+    for some in (calls[:1], calls[1:]):  # mostly the last one is known; all others are asked for at once
+        found = marks.of([_call_mark(subject, call) for call in some])
+        yield from (m.run for known in found.values() for m in known[-1:])
+    said = [_plain(e.text) for e in reversed(events) if isinstance(e, Words) and e.role == "assistant"]
+    texts = [plain for plain in said if plain]
+    for some in (texts[:1], texts[1:]):
+        found = marks.of([_text_mark(family, text) for text in some], anew=True)
+        yield from (m.run for known in found.values() for m in [m for m in known if m.external][-1:] or known[-1:])
 
 
 def _call_mark(subject: Subject, call: str) -> str:
-    return digest_of(["call", subject.agent, subject.key, subject.principal, call])
+    return digest_of_parts("call", subject.agent, subject.key, subject.principal, call)
 
 
 def _text_mark(family: str, plain: str) -> str:
-    return digest_of(["text", family, plain])
+    return digest_of_parts("text", family, plain)
 
 
 def _plain(text: str) -> str:
@@ -185,13 +225,15 @@ def _plain(text: str) -> str:
     return rest or (_NOTHING if text.strip() else "")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """A request's events as the monitor takes them, each with its place among the wire's."""
 
+    wired: tuple[Wired, ...]  # the events as they came
     events: tuple[Event, ...]
     places: tuple[int, ...]  # index in the wire's events
     read: frozenset[int]  # places of events that were taken for JSON, although the wire has text
+    calls: Mapping[int, Call]  # by place
 
     def readings(self, wired: Sequence[Wired], given: Sequence[Json]) -> dict[int, Json]:
         """What the model is to read, by place, where that is not what stands there."""
@@ -210,13 +252,34 @@ class History:
         return found
 
 
-def history(wired: Sequence[Wired], conversation: Conversation) -> History:
-    """The events of a request, for the monitor."""
-    events: list[Event] = []
-    places: list[int] = []
-    read: set[int] = set()
-    calls: dict[int, Call] = {}
-    for place, event in enumerate(wired):
+NOTHING = History(wired=(), events=(), places=(), read=frozenset(), calls={})
+
+
+class Histories:
+    """What the events of a request mean to the monitor. Those that stood in the run's last request mean the same."""
+
+    def __init__(self, size: int, room: int) -> None:
+        """Remember `size` runs at most, whose requests take `room` bytes at most."""
+        self._last: Recent[tuple[History, int]] = Recent(size, room, lambda entry: entry[1])
+
+    def of(self, wired: tuple[Wired, ...], conversation: Conversation, size: int) -> History:
+        """The history of a request of `size` bytes."""
+        known = self._last.get(conversation.run)
+        last = known[0] if known is not None else NOTHING
+        if len(last.wired) > len(wired) or not all(map(is_, last.wired, wired)):
+            last = NOTHING
+        found = _history(wired, conversation, last)
+        self._last.put(conversation.run, (found, size))
+        return found
+
+
+def _history(wired: tuple[Wired, ...], conversation: Conversation, last: History) -> History:
+    """The events of a request that goes on from `last`, for the monitor."""
+    events, places, read, calls = [*last.events], [*last.places], {*last.read}, {**last.calls}
+    new = wired[len(last.wired) :]
+    answers = [event.text for event in new if isinstance(event, Words) and event.role == "assistant"]
+    ours = iter(conversation.ours(answers))
+    for place, event in enumerate(new, len(last.wired)):
         taken: Event | None = None
         match event:
             case Words(role="system", text=text):
@@ -226,7 +289,7 @@ def history(wired: Sequence[Wired], conversation: Conversation) -> History:
             case Words(role="document", text=text):
                 taken = Said(text, Integrity.EXTERNAL, "document")
             case Words(text=text):
-                if not conversation.ours(text):
+                if not next(ours):
                     taken = Said(text, Integrity.EXTERNAL, FOREIGN)
             case Asked(name=name, arguments=arguments) if arguments is not None:
                 if (call := call_of(name, arguments, conversation)) is not None:
@@ -249,7 +312,7 @@ def history(wired: Sequence[Wired], conversation: Conversation) -> History:
         if taken is not None:
             events.append(taken)
             places.append(place)
-    return History(tuple(events), tuple(places), frozenset(read))
+    return History(wired=wired, events=tuple(events), places=tuple(places), read=frozenset(read), calls=calls)
 
 
 def call_of(name: str, arguments: Mapping[str, Json], conversation: Conversation) -> Call | None:

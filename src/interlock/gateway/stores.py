@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from interlock.approvals.entry import Seal
 from interlock.approvals.stored import ApprovalStore
 from interlock.gateway.auth import Keys
 from interlock.gateway.errors import GatewayError
+from interlock.gateway.history import MarkStore
 from interlock.limits.ledger import Ledger
 from interlock.monitor.ports import AuditPort, RunStore
 from interlock.stores.grouped import GroupedAudit
@@ -35,12 +37,16 @@ from interlock.stores.sqlite.runs import SqliteRuns
 FOLDER = ".interlock"
 
 
+class Facts(RunStore, MarkStore, Protocol):
+    """What is known of conversations."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stores:
     """The ports that keep something."""
 
     audit: AuditPort
-    runs: RunStore
+    runs: Facts
     approvals: ApprovalStore
     budgets: Ledger
     keys: Keys  # of agents

@@ -36,7 +36,7 @@ class Said:
     @cached_property
     def digest(self) -> str:
         """What stands for this event."""
-        return _digest("said", self.integrity.word, self.source, self.text)
+        return digest_of_parts("said", self.integrity.word, self.source, self.text)
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Proposed:
     @cached_property
     def digest(self) -> str:
         """What stands for this event."""
-        return _digest("proposed", self.call.digest)
+        return digest_of_parts("proposed", self.call.digest)
 
 
 @dataclass(frozen=True)
@@ -64,13 +64,13 @@ class Returned:
         """What stands for this event."""
         told = self.output if isinstance(self.output, str) else canonical(self.output).decode()
         kind = f"{'text' if isinstance(self.output, str) else 'json'} {self.failed:d}"
-        return _digest("returned", self.call.digest, kind, told)
+        return digest_of_parts("returned", self.call.digest, kind, told)
 
 
 Event: TypeAlias = Said | Proposed | Returned
 
 
-def _digest(*parts: str) -> str:
+def digest_of_parts(*parts: str) -> str:
     """SHA-256, in hex, of `parts`, each with its length before it: no two lists of parts are spelt alike."""
     return sha256("".join([f"{len(part)}:{part}" for part in parts]).encode()).hexdigest()
 

@@ -27,3 +27,13 @@ class MemoryRuns:
             known = self._facts.setdefault(conversation, {})
             for key, fact in facts:
                 known.setdefault(key, dict(fact))
+
+    def of(self, conversations: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, Json]]]:
+        """All facts of each of `conversations` that has any, in the order in which they were added."""
+        with self._lock:
+            return {c: list(self._facts[c].values()) for c in conversations if c in self._facts}
+
+    def add_all(self, facts: Sequence[tuple[str, str, Mapping[str, Json]]]) -> None:
+        """Keep facts of several conversations, each with its key, for readers of whole conversations."""
+        for conversation, key, fact in facts:
+            self.add(conversation, [(key, fact)])

@@ -66,6 +66,41 @@ class PostgresRuns:
                 [(conversation, key, canonical(dict(fact)).decode()) for key, fact in facts],
             )
 
+    def of(self, conversations: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, Json]]]:
+        """All facts of each of `conversations` that has any, in the order in which they were added.
+
+        Raises:
+            StoreError: the database cannot be read.
+        """
+        with self._database.transaction() as db:
+            rows = db.execute(
+                "SELECT conversation, fact FROM interlock_runs WHERE conversation = ANY(%s) ORDER BY number",
+                ([*conversations],),
+            ).fetchall()
+        found: dict[str, list[Mapping[str, Json]]] = {}
+        try:
+            for conversation, fact in rows:
+                found.setdefault(conversation, []).append(json.loads(fact))
+        except ValueError:
+            raise StoreError("a fact of these conversations cannot be read") from None
+        return found
+
+    def add_all(self, facts: Sequence[tuple[str, str, Mapping[str, Json]]]) -> None:
+        """Keep facts of several conversations, each with its key, for readers of whole conversations.
+
+        No lock is taken on the conversations, so somebody who reads on from a number may miss one of these.
+
+        Raises:
+            StoreError: the database took none of them.
+        """
+        rows = sorted((conversation, key, canonical(dict(fact)).decode()) for conversation, key, fact in facts)
+        with self._database.transaction() as db:
+            db.cursor().executemany(
+                "INSERT INTO interlock_runs (conversation, key, fact) VALUES (%s, %s, %s) "
+                "ON CONFLICT (conversation, key) DO NOTHING",
+                rows,  # in one order, so that no two writers wait for each other
+            )
+
     def forget(self, before: float) -> int:
         """Drop conversations of which nothing was added since `before` (s); how many facts went.
 

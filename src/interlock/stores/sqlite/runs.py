@@ -23,6 +23,7 @@ MIGRATIONS = (
     CREATE INDEX runs_by_age ON runs (at);
     """,
 )
+_OF = "SELECT conversation, fact FROM runs WHERE conversation IN (SELECT value FROM json_each(?)) ORDER BY number"
 
 
 class SqliteRuns:
@@ -55,8 +56,32 @@ class SqliteRuns:
         Raises:
             StoreError: the file took none of them.
         """
+        self.add_all([(conversation, key, fact) for key, fact in facts])
+
+    def of(self, conversations: Sequence[str]) -> Mapping[str, Sequence[Mapping[str, Json]]]:
+        """All facts of each of `conversations` that has any, in the order in which they were added.
+
+        Raises:
+            StoreError: the file cannot be read, or holds what is no fact.
+        """
+        with self._database.reading() as db:
+            rows = db.execute(_OF, (json.dumps([*conversations]),)).fetchall()
+        found: dict[str, list[Mapping[str, Json]]] = {}
+        try:
+            for conversation, fact in rows:
+                found.setdefault(conversation, []).append(json.loads(fact))
+        except ValueError:
+            raise StoreError("a fact of these conversations cannot be read") from None
+        return found
+
+    def add_all(self, facts: Sequence[tuple[str, str, Mapping[str, Json]]]) -> None:
+        """Keep facts of several conversations, each with its key. One that is there already stays as it is.
+
+        Raises:
+            StoreError: the file took none of them.
+        """
         now = self._clock()
-        rows = [(conversation, key, now, canonical(dict(fact)).decode()) for key, fact in facts]
+        rows = [(conversation, key, now, canonical(dict(fact)).decode()) for conversation, key, fact in facts]
         with self._database.transaction() as db:
             db.executemany("INSERT OR IGNORE INTO runs (conversation, key, at, fact) VALUES (?, ?, ?, ?)", rows)
 
