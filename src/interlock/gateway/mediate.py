@@ -31,7 +31,7 @@ from interlock.config import Settings
 from interlock.detect.output.guard import AnswerStream, OutputGuard
 from interlock.gateway.auth import Subject
 from interlock.gateway.errors import Dialect, Refusal
-from interlock.gateway.history import WAITING, Conversation, Marks, call_of, conversation, history
+from interlock.gateway.history import WAITING, Conversation, Histories, Marks, call_of, conversation
 from interlock.gateway.limits import Writer
 from interlock.gateway.metrics import Metrics
 from interlock.gateway.upstream import Answer, Client, Routes, Upstream
@@ -51,11 +51,13 @@ from interlock.monitor.run import Run
 from interlock.wire.errors import WireError
 from interlock.wire.events import Allowed, Usage, Words
 from interlock.wire.format import Format
+from interlock.wire.shelf import Prefixes
 from interlock.wire.steps import HEARTBEAT, AllRefused, Channel, Emit, Failed, Judge, Machine, Step, Texts
 from interlock.wire.view import RequestView
 
 BROKEN = "this gateway could not mediate the answer"
 LARGE = 256 * 1024  # bytes of a body that takes long enough to read for others to notice
+SOON = 0.05  # seconds after which marks that nobody waits for are in the store
 MAX_HEARD = 2_000_000  # characters of an answer's texts that are remembered by their digest
 
 T = TypeVar("T")
@@ -160,6 +162,8 @@ class Service:
     client: Client
     routes: Routes
     marks: Marks
+    prefixes: Prefixes
+    histories: Histories
     metrics: Metrics
     allowed: Allowed
     second_chances: int
@@ -257,7 +261,9 @@ class Exchange:
     def _read(self) -> RequestView:
         request = self._request
         try:
-            view = request.format.read(request.body, self._service.allowed)
+            s = request.subject
+            shelf = self._service.prefixes.shelf(request.format.name, f"{s.agent}\0{s.key}\0{s.principal}")
+            view = request.format.read(request.body, self._service.allowed, shelf)
         except WireError as error:
             raise Refusal(400, "invalid_request", str(error)) from None
         if view.problems:
@@ -272,7 +278,7 @@ class Exchange:
         drawn = service.fresh()
         found = conversation(view.events, request.subject, request.named, service.marks, drawn)
         self._conversation = found
-        told = history(view.events, found)
+        told = service.histories.of(view.events, found, len(request.body))
         s = request.subject
         try:
             self._run = service.monitor.fold(
@@ -415,6 +421,12 @@ class Exchange:
     def _remember(self) -> None:
         external = self._run.ledger.external
         self._conversation.heard(self._heard.whole(), self._released, refused=self._refused > 0, external=external)
+        marks = self._service.marks
+        if marks.shared:
+            marks.save()
+        elif not marks.due:
+            marks.due = True
+            asyncio.get_running_loop().call_later(SOON, marks.save)  # those of many requests at once
 
     async def _start(self, *, status: int = 200, length: int = -1) -> None:
         headers = [*self._head, (b"x-interlock-run", self._conversation.run.encode())]
