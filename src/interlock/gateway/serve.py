@@ -29,6 +29,7 @@ from interlock.gateway.app import Gateway
 from interlock.gateway.build import Parts, build
 from interlock.gateway.errors import GatewayError
 from interlock.gateway.logs import configure
+from interlock.gateway.pages import give_back
 from interlock.gateway.protocol import bounded
 from interlock.kernel.errors import InterlockError
 
@@ -100,7 +101,7 @@ def run(settings: Settings) -> int:
         configure(settings.log, gateway.redaction)
         _tell(gateway)
         log.info("listening on %s:%d", host, port)
-        _collect_rarely()
+        _settle()
         Server(gateway, settings).run([listening])
         return 0
     log.info("listening on %s:%d with %d workers", host, port, settings.workers)
@@ -127,17 +128,19 @@ def _work(settings: Settings, listening: socket.socket, number: int) -> None:
     if number == 1:
         _tell(gateway)
     _follow_parent()
-    _collect_rarely()
+    _settle()
     Server(gateway, settings).run([listening])
 
 
-def _collect_rarely() -> None:
+def _settle() -> None:
     """Leave what start-up made out of every later collection, and collect less often: a tenth of a request's time.
 
-    Hardly anything of a request is a cycle, so what is not collected at once is little.
+    Hardly anything of a request is a cycle, so what is not collected at once is little. What start-up took and nobody
+    needs any more goes back to the system: a third of a worker.
     """
     gc.collect()
     gc.freeze()
+    give_back()
     gc.set_threshold(50_000, 20, 50)
 
 
