@@ -31,7 +31,7 @@ TOOLS = [
         },
     },
 ]
-KEPT = 64  # conversations that grow; more than connections, so that an answer is there before the next question
+KEPT = 40  # conversations that grow; more than connections, so that an answer is there before the next question
 TURNS = 20  # after which one ends and another begins
 ANSWER = "word " * 180  # what the provider says to everything
 WORDS = "Please look at the figures of the last quarter and tell me what has changed since the spring. "

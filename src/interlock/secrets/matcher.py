@@ -221,6 +221,8 @@ class Matcher:
         return {name for _, _, name in self.__hits(text)}
 
     def __hits(self, text: str) -> Iterator[tuple[View, tuple[int, Form], str]]:
+        if not text:
+            return
         for view in views(text):
             for table, index in ((TIGHT, self.__tight), (LOOSE, self.__loose)):
                 folded = view.folded(table)

@@ -57,7 +57,7 @@ class GroupedAudit:
         store: Store,
         *,
         clock: Callable[[], float] = time.time,
-        linger: float = 0.005,
+        linger: float = 0.05,
         group: int = 1000,
         queue: int = 20_000,
         patience: float = 5.0,

