@@ -146,7 +146,7 @@ class Heard:
     def _hear(self, channel: Channel, piece: str) -> None:
         if piece and channel.kind != "reasoning" and self._left > 0:
             self._left -= len(piece)
-            self._texts.setdefault(channel.index, []).append(piece)
+            self._texts.setdefault(channel.place, []).append(piece)
 
     def whole(self) -> list[str]:
         """Each text; one too long to remember is nobody's."""

@@ -493,14 +493,13 @@ class AnthropicStream(_Anthropic, Streamed):
                 of = (block, Channel(block.index, SPOKEN[f"{name}_delta"]))
                 self._told = Told(of, ("delta", name))
 
-    def _more(self, frame: Frame, text: str, holes: list[bytes], shape: Mould) -> None:
+    def _more(self, raw: bytes, text: str, holes: list[bytes], shape: Mould) -> bytes:
         block, channel = self._of
         block.written.append(text)
         new = self._said(channel, text)
         if new == text:
-            self._emit(frame.raw)
-        elif new:
-            self._emit(shape.fill(holes, new))
+            return raw
+        return shape.fill(holes, new) if new else b""
 
     def _event(self, kind: str, value: dict[str, Any]) -> tuple[_Block | None, bool]:
         """Read an event: the block that it is of, and whether it was changed."""

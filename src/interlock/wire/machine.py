@@ -279,8 +279,20 @@ class Streamed(Base):
         """Read one event."""
 
     @abstractmethod
-    def _more(self, frame: Frame, text: str, holes: list[bytes], shape: Mould) -> None:
-        """Say more of the text that the mould is for, as `_frame` would; no event of another kind has come since."""
+    def _more(self, raw: bytes, text: str, holes: list[bytes], shape: Mould) -> bytes:
+        """What leaves of one more event `raw` that fits the mould; no event of another kind has come since."""
+
+    def feed(self, chunk: bytes) -> list[Step]:
+        """Take bytes of the answer; most often they are one event like the one before."""
+        shape = self._mould
+        if shape is None or self._finished or not self._parser.between:
+            return super().feed(chunk)
+        fitting = shape.fit(chunk)
+        if fitting is None or not fitting[0]:
+            return super().feed(chunk)
+        self._tries = TRIES
+        out = self._more(chunk, *fitting, shape)
+        return [Emit(out)] if out else []
 
     def _read(self, chunk: bytes) -> None:
         self._frames(self._parser.feed(chunk))
@@ -293,7 +305,7 @@ class Streamed(Base):
                 shape = self._mould
                 if shape is not None and (fitting := shape.fit(frame.raw)) is not None and fitting[0]:
                     self._tries = TRIES
-                    self._more(frame, *fitting, shape)
+                    self._emit(self._more(frame.raw, *fitting, shape))
                     continue
                 self._mould = None
                 self._frame(frame, frame.data)

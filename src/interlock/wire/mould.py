@@ -35,6 +35,24 @@ class Mould:
 
     def fit(self, raw: bytes) -> tuple[str, list[bytes]] | None:
         """The text in `raw`, and what is in all holes; None if it does not fit."""
+        holes = self._alone(raw) if len(self._after) == 1 else self._each(raw)
+        if holes is None:
+            return None
+        try:
+            words = [hole.decode() for hole in holes]
+        except UnicodeDecodeError:
+            return None
+        plain = words[0] if len(words) == 1 else "".join(words)
+        return (words[self._text], holes) if plain.isprintable() and "\\" not in plain else None
+
+    def _alone(self, raw: bytes) -> list[bytes] | None:
+        first, (after,) = self._first, self._after
+        if not raw.startswith(first) or not raw.endswith(after):
+            return None
+        hole = raw[len(first) : -len(after)]
+        return None if b'"' in hole or len(first) + len(hole) + len(after) != len(raw) else [hole]
+
+    def _each(self, raw: bytes) -> list[bytes] | None:
         if not raw.startswith(self._first):
             return None
         at, holes = len(self._first), []
@@ -48,14 +66,7 @@ class Mould:
                 return None
             holes.append(raw[at:end])
             at = end + len(after)
-        if at != len(raw):
-            return None
-        try:
-            words = [hole.decode() for hole in holes]
-        except UnicodeDecodeError:
-            return None
-        plain = "".join(words)
-        return (words[self._text], holes) if plain.isprintable() and "\\" not in plain else None
+        return holes if at == len(raw) else None
 
     def number(self, holes: Sequence[bytes]) -> int:
         """The counter's number."""
@@ -63,6 +74,8 @@ class Mould:
 
     def fill(self, holes: Sequence[bytes], text: str | None, number: int | None = None) -> bytes:
         """The event with another text, or with none, and another number."""
+        if len(holes) == 1:
+            return b"".join((self._around[0], b"null" if text is None else dumps(text), self._around[1]))
         parts = [self._around[0]]
         for place, (hole, count, after) in enumerate(zip(holes, self._counts, self._around[1:], strict=True)):
             if place == self._text:

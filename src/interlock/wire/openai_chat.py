@@ -578,16 +578,15 @@ class ChatStream(_Chat, Streamed):
                 others = (("obfuscation",),) if isinstance(value.get("obfuscation"), str) else ()
                 self._told = Told(of, ("choices", 0, "delta", name), others)
 
-    def _more(self, frame: Frame, text: str, holes: list[bytes], shape: Mould) -> None:
+    def _more(self, raw: bytes, text: str, holes: list[bytes], shape: Mould) -> bytes:
         choice, channel, content, role = self._of
         if content:
             choice.said.append(text)
             choice.spoke = True
         new = self._said(channel, text)
         if new == text:
-            self._emit(frame.raw)
-        elif new or role:
-            self._emit(shape.fill(holes, new or None))
+            return raw
+        return shape.fill(holes, new or None) if new or role else b""
 
     def _chunk(self, value: dict[str, Any]) -> bool:
         """Read a chunk, and guard its texts; whether it was changed."""
@@ -690,7 +689,7 @@ class ChatStream(_Chat, Streamed):
             return
         for channel in list(self._channels):  # of a choice that never said that it has finished
             if rest := self._flushed(channel):
-                self._emit(self._chunk_of(channel.index, {"content" if channel.kind == "text" else channel.kind: rest}))
+                self._emit(self._chunk_of(channel.place, {"content" if channel.kind == "text" else channel.kind: rest}))
         self._emit(self._done)
         self._finished = True
 

@@ -689,18 +689,18 @@ class ResponsesStream(_Responses, Streamed):
         others += [("obfuscation",)] if isinstance(value.get("obfuscation"), str) else []
         return Told((item.texts[where], _channel(item, where, spoken)), ("delta",), tuple(others))
 
-    def _more(self, frame: Frame, text: str, holes: list[bytes], shape: Mould) -> None:
+    def _more(self, raw: bytes, text: str, holes: list[bytes], shape: Mould) -> bytes:
         said, channel = self._of
         said.said.append(text)
         new = self._said(channel, text)
         said.shown.append(new)
         if not new:
-            return
+            return b""
         number, changed = self._next, new != text
         if number is not None:
             changed |= shape.number(holes) != number
             self._next = number + 1
-        self._emit(shape.fill(holes, new, number) if changed else frame.raw)
+        return shape.fill(holes, new, number) if changed else raw
 
     def _event(self, kind: str, value: dict[str, Any]) -> tuple[_Item | None, bool]:
         """Read an event: the item that it is of, and whether it was changed."""

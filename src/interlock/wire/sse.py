@@ -37,6 +37,11 @@ class Parser:
         self._seen = 0  # bytes of the rest in which no frame ends
         self._begun = False
 
+    @property
+    def between(self) -> bool:
+        """Whether what comes next begins an event, as far as has been seen."""
+        return self._begun and not self._rest
+
     def feed(self, chunk: bytes) -> list[Frame]:
         """The frames that are whole now.
 

@@ -15,7 +15,7 @@ An exception from `texts` leaves the machine fit for `fail` only. No call ever l
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from interlock.wire.events import ToolCall, Usage
 
@@ -57,11 +57,10 @@ Step: TypeAlias = Emit | Judge | AllRefused | Failed
 Kind: TypeAlias = Literal["text", "refusal", "reasoning"]
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """One text of an answer. `index` tells choices, blocks or items apart."""
+class Channel(NamedTuple):
+    """One text of an answer. `place` tells choices, blocks or items apart."""
 
-    index: int
+    place: int
     kind: Kind
 
 
