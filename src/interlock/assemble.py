@@ -22,7 +22,7 @@ from interlock.kernel.decision import Permit
 from interlock.kernel.errors import InterlockError
 from interlock.monitor.approvals import DenyAll
 from interlock.monitor.errors import NotPerformed
-from interlock.monitor.mediate import Monitor
+from interlock.monitor.mediate import ROOM, Monitor
 from interlock.monitor.ports import (
     ApprovalPort,
     AsyncApprovalPort,
@@ -387,12 +387,13 @@ def assemble(
     runs: RunStore | None = None,
     guard: Guard | None = None,
     inspect: Inspector | None = None,
+    room: int = ROOM,
 ) -> Monitor:
     """A monitor that performs `functions` under `policy`. Without approvals, whatever needs one is refused.
 
     Functions `elsewhere` are only checked here: a client of the gateway makes those calls. `runs` is shared by the
     processes that fold the same histories. `redact` is for what a model reads, on top of what the manifest says; limits
-    and inspection are the manifest's unless they are given.
+    and inspection are the manifest's unless they are given. `room` (bytes): of conversations that stay folded.
 
     Raises:
         TermsError: a limit of the manifest cannot be meant.
@@ -446,5 +447,5 @@ def assemble(
         | {n: Tool(validate=validator(f)) for n, f in (elsewhere or {}).items() if n in policy.tools}
         | {n: Tool(perform=performer(f), validate=validator(f)) for n, f in functions.items() if n in policy.tools},
     )
-    monitor = opened.monitor = Monitor(policy, ports, key=secrets.token_bytes(32))
+    monitor = opened.monitor = Monitor(policy, ports, key=secrets.token_bytes(32), room=room)
     return monitor

@@ -56,6 +56,12 @@ class Settings:
     max_body: int = _key("INTERLOCK_MAX_BODY", 32 * MEBIBYTE, "bytes of a request's body", least=1)
     max_bodies: int = _key("INTERLOCK_MAX_BODIES", 256 * MEBIBYTE, "bytes of all bodies at once; more get 503", least=1)
     max_answer: int = _key("INTERLOCK_MAX_ANSWER", 64 * MEBIBYTE, "bytes of a provider's answer", least=1)
+    max_folded: int = _key(
+        "INTERLOCK_MAX_FOLDED",
+        24 * MEBIBYTE,
+        "bytes of conversations that stay in memory as they were read, roughly; others are read anew",
+        least=MEBIBYTE,
+    )
 
     header_timeout: float = _key("INTERLOCK_HEADER_TIMEOUT", 10.0, "until a request's headers are there", least=0.1)
     body_timeout: float = _key("INTERLOCK_BODY_TIMEOUT", 60.0, "until its body is there", least=0.1)

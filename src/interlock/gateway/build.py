@@ -55,7 +55,6 @@ from interlock.wire.shelf import Prefixes
 from interlock.wire.steps import Texts
 
 RUNS = 1_024  # whose last history is remembered
-READ = 8 * 1024 * 1024  # bytes of requests that are remembered as they were read
 LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -183,6 +182,7 @@ def _gateway(
         elsewhere=functions,
         runs=kept.runs,
         guard=guard,
+        room=settings.max_folded // 2,
     )
     providers = upstreams(section)
     marks = Marks(kept.runs, shared=kept.threaded or settings.workers > 1)
@@ -192,8 +192,8 @@ def _gateway(
         client=Client(settings, reveal, section.betas),
         routes=Routes(section, providers),
         marks=marks,
-        prefixes=Prefixes(READ),
-        histories=Histories(RUNS, READ),
+        prefixes=Prefixes(settings.max_folded // 5),
+        histories=Histories(RUNS, settings.max_folded * 3 // 10),
         metrics=Metrics(),
         allowed=_allowed(section),
         second_chances=section.second_chances,

@@ -259,8 +259,10 @@ class Histories:
     """What the events of a request mean to the monitor. Those that stood in the run's last request mean the same."""
 
     def __init__(self, size: int, room: int) -> None:
-        """Remember `size` runs at most, whose requests take `room` bytes at most."""
-        self._last: Recent[tuple[History, int]] = Recent(size, room, lambda entry: entry[1])
+        """Remember `size` runs at most, which take `room` bytes at most, roughly."""
+        self._last: Recent[tuple[History, int]] = Recent(
+            size, room, lambda entry: 2 * entry[1] + 500 * len(entry[0].events) + 1_000
+        )
 
     def of(self, wired: tuple[Wired, ...], conversation: Conversation, size: int) -> History:
         """The history of a request of `size` bytes."""

@@ -114,7 +114,7 @@ def weight(value: object) -> int:
     return found
 
 
-_TEXT, _FIELDS, _ITEMS, _EVENT, _NUMBER = 56, 240, 72, 800, 32  # bytes around what is in them
+_TEXT, _FIELDS, _ITEMS, _EVENT, _NUMBER = 56, 240, 72, 500, 32  # bytes around what is in them
 
 
 class Recent(Generic[V]):

@@ -217,7 +217,7 @@ class Reader:
             return
         spelt = dumps(items)[1:-1]
         first = next((n for n, i in enumerate(items, 1) if isinstance(i, dict) and i.get("role") == "user"), 1)
-        key = (shelf.format, shelf.whose, dumps(items[:first]))
+        key = (shelf.format, shelf.whose, hashlib.sha256(dumps(items[:first])).digest())
         known = shelf.prefixes.find(key, spelt, events)
         if known is not None:
             self.events, self.tools, self.hosted = [*known.events], [*known.tools], [*known.hosted]

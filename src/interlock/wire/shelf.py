@@ -32,9 +32,14 @@ class Read:
     names: frozenset[str]
     open: Mapping[str, int]
 
+    @property
+    def weight(self) -> int:
+        """Bytes that it takes, roughly: as it is spelt, as events, and what every entry takes."""
+        return 2 * len(self.spelt) + 100 * len(self.events) + 1_500
+
 
 class Prefixes:
-    """What was read last, in `room` bytes of requests."""
+    """What was read last, in `room` bytes, roughly."""
 
     def __init__(self, room: int) -> None:
         self._room = room
@@ -66,15 +71,15 @@ class Prefixes:
         """Keep `read`, in place of one that it goes on from."""
         with self._lock:
             known = self._found.setdefault(key, [])
-            for old in [each for each in known if each is instead] or known[: len(known) + 1 - BRANCHES]:
+            for old in [each for each in known if each is instead] or known[: max(0, len(known) + 1 - BRANCHES)]:
                 known.remove(old)
-                self.taken -= len(old.spelt)
+                self.taken -= old.weight
             known.append(read)
-            self.taken += len(read.spelt)
+            self.taken += read.weight
             self._found.move_to_end(key)
             while self.taken > self._room:
                 _, forgotten = self._found.popitem(last=False)
-                self.taken -= sum(len(old.spelt) for old in forgotten)
+                self.taken -= sum(old.weight for old in forgotten)
 
 
 @dataclass(frozen=True, slots=True)
