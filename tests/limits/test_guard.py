@@ -451,3 +451,25 @@ def test_long_prompts_cost_their_own_price_and_nothing_is_rounded_down() -> None
     assert price.of(Usage(input=100_000, output=1_000)) == 10_500
     assert price.of(Usage(input=100_001, output=1_000)) == 52_501
     assert price.of(Usage(input=50_000, cached=50_001, output=0)) == 25_000 + 2_501
+
+
+def test_a_loop_is_seen_however_many_other_runs_come_in_between(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interlock.limits.guard.RUNS", 8)
+    world = World()
+    looping = world.call("the same")
+    for number in range(5):
+        world.make(looping, result="the same")
+        for other in range(6):
+            world.limits.enter(agent="a", principal="p", run=f"r{number}-{other}")
+    assert world.limits.halted("r", agent="a", principal="p")
+    assert len(world.limits._runs) == 8
+
+
+def test_a_conversation_that_comes_back_is_not_the_first_to_be_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("interlock.limits.guard.RUNS", 8)
+    world = World()
+    world.limits.enter(agent="a", principal="p", run="r", tenant="acme")
+    for number in range(50):
+        world.limits.enter(agent="a", principal="p", run=f"r{number}")
+        world.limits.enter(agent="a", principal="p", run="r")
+    assert world.limits._runs["a", "p", "r"].tenant == "acme"

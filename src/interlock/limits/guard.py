@@ -36,7 +36,7 @@ from interlock.limits.terms import AgentTerms, Terms, ToolTerms
 HELD_MS: Final = 30_000  # milliseconds reserved for a call of a tool without a timeout
 HELD_BYTES: Final = 65_536  # reserved for a result
 PATIENCE: Final = 3  # calls that a run may ask for after its own budget is used up
-RUNS: Final = 4_096  # whose trails are remembered
+RUNS: Final = 4_096  # whose trails are remembered: those that were used last
 OPEN: Final = 100_000  # calls on their way, halted runs, and what a ledger has yet to be told, at most
 OFTEN: Final = 4_096  # calls between two tidyings
 IDLE: Final = 7 * 86_400.0  # seconds after which the accounts of a run are forgotten
@@ -221,6 +221,8 @@ class Limits:
             opened = self._open.pop(key, None) if key else None
             took = 0.0 if opened is None else self._ended(opened, failed=failed)
             self._saw(run, call, result, failed=failed)
+            if (call.agent, call.principal, call.run) in self._runs:
+                self._runs.move_to_end((call.agent, call.principal, call.run))
         if opened is not None:
             for part in opened.lines:
                 self._tell(part.ledger, key, _measured(part, took, size) if part.measured else NOTHING)
@@ -479,6 +481,7 @@ class Limits:
         name = (agent, principal, run)
         found = self._runs.get(name)
         if found is not None:
+            self._runs.move_to_end(name)
             return found
         if not tenant:
             tenant = next((t for t, terms in self._terms.tenants.items() if terms.has(principal)), "")
@@ -493,7 +496,7 @@ class Limits:
             halted=self._stopped.get(name, ""),
         )
         self._runs[name] = made
-        if len(self._runs) > RUNS:
+        if len(self._runs) > RUNS:  # the one that was used least lately
             self._runs.popitem(last=False)
         return made
 

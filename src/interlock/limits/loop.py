@@ -18,7 +18,6 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final, TypeAlias
@@ -92,7 +91,7 @@ class _Still:
 class Trail:
     """The last outcomes of one run. `saw` is the only thing that changes it."""
 
-    recent: deque[int] = field(default_factory=lambda: deque(maxlen=MEMORY))
+    recent: list[int] = field(default_factory=list)  # no deque: an empty one takes 700 bytes, and most stay empty
     known: dict[int, int] = field(default_factory=dict)  # outcome -> times among `recent`
     since: dict[int, int] = field(default_factory=dict)  # outcome -> times since the last new one
     matches: tuple[int, ...] = NO_MATCH  # by length of cycle: outcomes in a row that are the same as so many before
@@ -151,7 +150,7 @@ class Trail:
         """How often this outcome is now among the recent ones."""
         recent, known = self.recent, self.known
         if len(recent) == MEMORY:
-            oldest = recent[0]
+            oldest = recent.pop(0)
             if known[oldest] == 1:
                 del known[oldest]
             else:
