@@ -12,6 +12,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from hmac import compare_digest
 from typing import Any, Protocol
 
@@ -19,9 +20,9 @@ import orjson
 
 from interlock.gateway.auth import Doorkeeper
 from interlock.gateway.errors import Dialect, Refusal, error
-from interlock.gateway.limits import Admission, ClientGone, Message, Receive, Scope, Send, Stalls, Writer, read_body
+from interlock.gateway.limits import Admission, ClientGone, Receive, Scope, Send, Stalls, Writer, read_body
 from interlock.gateway.mediate import Exchange, Request, Service
-from interlock.gateway.protocol import ABORT
+from interlock.gateway.protocol import ABORT, GONE
 from interlock.gateway.telemetry import Tracer
 from interlock.logs import Redacts
 from interlock.wire.errors import WireError
@@ -139,14 +140,7 @@ class Gateway:
         name = _name(route)
         metrics = self.service.metrics
         began = time.perf_counter()
-        status: list[int] = []
-
-        async def counted(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                status.append(message["status"])
-            await send(message)
-
-        writer = Writer(counted)
+        writer = Writer(send)
         dialect = route.dialect if route else _dialect(path)
         try:
             if route is None:
@@ -168,7 +162,7 @@ class Gateway:
                 body = orjson.dumps(error(dialect, 500, "internal", "this gateway could not answer"))
                 await _answer(writer, 500, body, [JSON, (b"x-should-retry", b"false")])
         finally:
-            metrics.requests.add(name, str(status[0]) if status else "none")
+            metrics.requests.add(name, str(writer.status) if writer.started else "none")
             metrics.duration.observe(time.perf_counter() - began, name)
 
     async def _routed(self, route: Route, scope: Scope, receive: Receive, writer: Writer) -> None:
@@ -193,14 +187,14 @@ class Gateway:
                     subject=subject,
                     named=_named(headers),
                 )
-                await self._watched(route, request, receive, writer)
+                await self._watched(route, request, scope, writer)
 
-    async def _watched(self, route: Route, request: Request, receive: Receive, writer: Writer) -> None:
+    async def _watched(self, route: Route, request: Request, scope: Scope, writer: Writer) -> None:
         """Serve until the client has everything, goes away, or stops reading."""
         task = asyncio.current_task()
-        gone = asyncio.ensure_future(_gone(receive))
+        watch = scope["extensions"][GONE]["watch"]
         if task is not None:
-            gone.add_done_callback(lambda done: done.cancelled() or task.cancel("gone"))
+            watch(partial(task.cancel, "gone"))
         try:
             with self._stalls.watching(writer):
                 if route.kind == "count":
@@ -221,7 +215,7 @@ class Gateway:
             if why.args == ("stalled",):
                 raise _Stalled from None
         finally:
-            gone.cancel()
+            watch(None)
 
     async def _count(self, request: Request, writer: Writer) -> None:
         """Count tokens at the provider: the request is read as any other, and no call can come of it."""
@@ -315,11 +309,6 @@ def token_is(reveal: Callable[[], str]) -> Callable[[str], bool]:
         return compare_digest(token.encode(), reveal().encode())
 
     return check
-
-
-async def _gone(receive: Receive) -> None:
-    while (await receive())["type"] != "http.disconnect":
-        pass
 
 
 async def _answer(writer: Writer, status: int, body: bytes, headers: list[tuple[bytes, bytes]]) -> None:

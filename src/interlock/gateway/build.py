@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets as randomness
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -197,7 +196,7 @@ def _gateway(
         metrics=Metrics(),
         allowed=_allowed(section),
         second_chances=section.second_chances,
-        fresh=lambda: f"run-{randomness.token_hex(12)}",
+        fresh=lambda: f"run-{os.urandom(12).hex()}",
         durable=_durable(kept),
         threaded=kept.threaded,
         closing=asyncio.Event(),

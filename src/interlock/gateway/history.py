@@ -20,7 +20,7 @@ from threading import Lock
 from typing import Protocol
 
 from interlock.gateway.auth import Subject
-from interlock.kernel.call import Call, Json, canonical, digest_of
+from interlock.kernel.call import Call, Json, canonical
 from interlock.kernel.errors import InterlockError
 from interlock.kernel.labels import Integrity
 from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, digest_of_parts
@@ -177,14 +177,15 @@ def conversation(events: Sequence[Wired], subject: Subject, named: str, marks: M
     who = [subject.agent, subject.key, subject.principal]
     # Not of the operator's words: they often tell the time.
     first = next((e.text for e in events if isinstance(e, Words) and e.role in {"user", "document"}), "")
-    family = digest_of([*who, first])
+    family = digest_of_parts(*who, first)
     opening = ""
     if named:
-        run = f"{named}-{digest_of([*who, named])[:32]}"
+        run = f"{named}-{digest_of_parts(*who, named)[:32]}"
     elif any(_answer(e) for e in events):
         run = next(_known(events, subject, family, marks), f"unseen-{family[:32]}")
     else:
-        opening = digest_of(["opening", family, [[e.role, e.text] for e in events if isinstance(e, Words)]])
+        words = [part for e in events if isinstance(e, Words) for part in (e.role, e.text)]
+        opening = digest_of_parts("opening", family, *words)
         again = marks.of([opening], anew=True)[opening]
         run = again[-1].run if again else fresh
     return Conversation(run=run, subject=subject, family=family, opening=opening, marks=marks)

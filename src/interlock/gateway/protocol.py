@@ -8,6 +8,7 @@ chunks, a folded line) the parser refuses, and a request with upgrade is not upg
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 from uvicorn.config import Config
@@ -17,6 +18,7 @@ from uvicorn.server import ServerState
 from interlock.config import Settings
 
 ABORT = "interlock.abort"  # an ASGI extension: closes a connection at once, whatever still waits to be read
+GONE = "interlock.gone"  # another one: calls back when the client goes away before it has its answer
 _MAX_HEADERS = 100
 _TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
 _TOO_SLOW = b"HTTP/1.1 408 Request Timeout\r\nconnection: close\r\ncontent-length: 0\r\n\r\n"
@@ -38,6 +40,7 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
             self._reading_headers = False
             self._seen = 0  # bytes of the headers so far
             self._deadline: asyncio.TimerHandle | None = None
+            self._watcher: Callable[[], object] | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
@@ -49,6 +52,8 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
         def connection_lost(self, exc: Exception | None) -> None:
             self._disarm()
             super().connection_lost(exc)
+            if self._watcher is not None:
+                self._watcher()
 
         def data_received(self, data: bytes) -> None:
             if self.transport.is_closing():
@@ -65,7 +70,7 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
         def on_message_begin(self) -> None:
             self._reading_headers, self._seen = True, 0
             super().on_message_begin()
-            self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}}
+            self.scope["extensions"] = {ABORT: {"abort": self.transport.abort}, GONE: {"watch": self._watch}}
 
         def on_url(self, url: bytes) -> None:
             super().on_url(url)
@@ -83,6 +88,12 @@ def bounded(settings: Settings) -> type[HttpToolsProtocol]:
             if sum(len(n) + len(v) for n, v in self.headers) + len(self.url) > settings.max_header:
                 raise ValueError("the headers are too long")
             super().on_headers_complete()
+
+        def _watch(self, watcher: Callable[[], object] | None) -> None:
+            """Call `watcher` when the client is gone; None: nobody any more."""
+            self._watcher = watcher
+            if watcher is not None and self not in self.connections:
+                watcher()
 
         def _late(self) -> None:
             self._deadline = None
