@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import time
 from typing import Any
@@ -17,6 +18,7 @@ from tests.gateway.rough import (
     call_more,
     call_start,
     chunk,
+    chunked,
     connect,
     event,
     plain,
@@ -28,6 +30,7 @@ from tests.gateway.world import KEY, PROVIDER_KEY, world
 
 BODY: dict[str, Any] = {"model": "gpt-test", "messages": [{"role": "user", "content": "Where is order 1042?"}]}
 STREAMED = BODY | {"stream": True}
+END = chunked(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 HASTY = {"answer_timeout": 0.5, "connect_timeout": 0.5}
 
 
@@ -259,3 +262,44 @@ def test_the_provider_is_sent_one_well_formed_request() -> None:
         head = raw.partition(b"\r\n\r\n")[0].lower()
         names = {line.split(b":")[0] for line in head.split(b"\r\n")[1:]}
         assert names == {b"host", b"content-type", b"content-length", b"accept-encoding", b"authorization"}
+
+
+def test_a_provider_that_is_slow_but_not_silent_is_waited_for() -> None:
+    def behave(c: socket.socket) -> None:
+        c.sendall(STREAM_HEAD)
+        for n in range(6):  # together longer than the provider may be silent
+            time.sleep(0.2)
+            c.sendall(chunk({"role": "assistant", "content": f"word{n} "}))
+        time.sleep(5)
+
+    with rough(behave) as provider, world(provider.url, settings=HASTY) as w:
+        began = time.monotonic()
+        answer = post(w.url, STREAMED)
+        assert "word4" in "".join(re.findall(r'"content":"([^"]*)"', answer.text))
+        assert '"upstream_timeout"' in answer.text
+        assert 1.6 < time.monotonic() - began < 3
+
+
+def test_a_client_that_reads_late_gets_all_of_a_large_answer() -> None:
+    """Far more than the buffers hold: reading from the provider pauses, and goes on."""
+    pieces = [f"{n:07d} " * 2000 for n in range(400)]
+
+    def behave(c: socket.socket) -> None:
+        c.sendall(STREAM_HEAD)
+        for piece in pieces:
+            c.sendall(chunk({"role": "assistant", "content": piece}))
+        c.sendall(chunk({}, "stop") + END)
+        time.sleep(0.2)
+
+    with rough(behave) as provider, world(provider.url) as w, httpx2.Client() as client:
+        url, head = f"{w.url}/v1/chat/completions", {"authorization": f"Bearer {KEY}"}
+        with client.stream("POST", url, json=STREAMED, headers=head) as answer:
+            time.sleep(2)
+            text = "".join(answer.iter_text())
+    said = "".join(
+        json.loads(line[6:])["choices"][0]["delta"].get("content") or ""
+        for line in text.split("\n")
+        if line.startswith("data: {") and '"choices"' in line
+    )
+    assert said == "".join(pieces)
+    assert text.endswith("data: [DONE]\n\n")

@@ -120,16 +120,21 @@ async def read_body(receive: Receive, take: Callable[[int], None], declared: int
 class Writer:
     """The way to one client. What it sent last, and when: `Stalls` looks at that."""
 
-    __slots__ = ("_send", "since", "started")
+    __slots__ = ("_send", "since", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send
         self.since = 0.0  # when the write that is under way began; 0: none is
-        self.started = False
+        self.status = 0  # of the answer, once its head is sent
+
+    @property
+    def started(self) -> bool:
+        """Whether the client has the head."""
+        return self.status > 0
 
     async def start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
         """Send the head."""
-        self.started = True
+        self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
     async def write(self, data: bytes) -> None:

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import aiohttp
 
 from interlock.config import Settings
+from interlock.gateway.connection import Connector
 from interlock.gateway.errors import Dialect, GatewayError, Refusal
 from interlock.policy.part_gateway import GatewayPart
 
@@ -179,7 +180,7 @@ class Client:
             total=None, connect=None, sock_connect=s.connect_timeout, sock_read=s.answer_timeout
         )
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ttl_dns_cache=60, ssl=ssl.create_default_context()),
+            connector=Connector(limit=0, ttl_dns_cache=60, ssl=ssl.create_default_context()),
             timeout=timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
