@@ -101,6 +101,8 @@ class Settings:
             if isinstance(value, int | float) and not low <= value <= high:
                 bound = f"from {low:g} to {high:g}" if high < math.inf else f"{low:g} or more"
                 raise SettingsError(f"`{key}` is {value:g}; it must be {bound}")
+        if self.workers > 1 and self.store.startswith("memory"):
+            raise SettingsError("`INTERLOCK_STORE` is memory, which each of several workers would have for itself")
         if self.log not in {"json", "text", "off"}:
             raise SettingsError("`INTERLOCK_LOG` must be `json`, `text` or `off`")
 

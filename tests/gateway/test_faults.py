@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import sqlite3
+import time
 from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
@@ -11,6 +15,7 @@ import httpx2
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
+from interlock.audit.chain import Verified
 from interlock.audit.errors import AuditError
 from interlock.config import Settings
 from interlock.gateway.build import Parts
@@ -18,6 +23,8 @@ from interlock.gateway.serve import serving
 from interlock.gateway.stores import Stores, stores
 from interlock.monitor.mediate import REFUSED
 from interlock.stores.errors import StoreAway
+from interlock.stores.grouped import GroupedAudit
+from interlock.stores.sqlite.audit import SqliteAudit
 from interlock.testing import ModelServer, ScriptedModel, Use
 from tests.gateway.clients import Client
 from tests.gateway.world import KEY, Keys, World, _secret, manifest, world
@@ -101,6 +108,34 @@ def test_m9_a_guard_on_texts_that_breaks_shows_nothing(where: str, stream: bool)
         assert "not_mediated" in answer.text
 
 
+def test_m4_a_full_disk_stops_calls_and_the_gateway_goes_on_when_there_is_room(tmp_path: Path) -> None:
+    kept = stores(f"sqlite:{tmp_path}", str(tmp_path), worker=1)
+    audit = kept.audit
+    assert isinstance(audit, GroupedAudit)
+    audit._patience = 0.2
+    disk: sqlite3.Connection = audit._store._sqlite._db()  # type: ignore[attr-defined]
+    parts = {"stores": replace(kept, keys=Keys())}
+    with ModelServer(ScriptedModel([ORDER] * 1000)) as model, world(model.openai_url, parts=parts) as w:
+        assert "find_order" in post(w.url).text
+        disk.execute(f"PRAGMA max_page_count = {disk.execute('PRAGMA page_count').fetchone()[0]}")
+        for _ in range(200):
+            if "find_order" not in post(w.url).text:
+                break
+        assert "find_order" not in post(w.url).text
+        told = httpx2.get(f"{w.url}/readyz")
+        assert (told.status_code, told.json()["status"]) == (503, "store away")
+        disk.execute("PRAGMA max_page_count = 1000000")
+        end = time.monotonic() + 10
+        while httpx2.get(f"{w.url}/readyz").status_code != 200 and time.monotonic() < end:
+            time.sleep(0.05)
+        assert "find_order" in post(w.url).text
+    store = SqliteAudit(tmp_path / "audit.sqlite", read_only=True, stream="gateway-1")
+    assert isinstance(store.verify(), Verified)
+    permitted = [r for r in store.records() if r.kind == "decision" and r.body["decision"] == "permitted"]
+    assert len(permitted) >= 2
+    assert "reopened" in {r.kind for r in store.records()}
+
+
 def test_limits_that_cannot_be_asked_stop_the_request() -> None:
     def away(*_: object, **__: object) -> None:
         raise StoreAway("away")
@@ -127,7 +162,7 @@ def test_a_store_of_runs_that_is_away_makes_answers_foreign(client: Make) -> Non
         def away(*_: object) -> None:
             raise StoreAway("away")
 
-        marks._store.of = away  # type: ignore[method-assign]
+        marks._store.of = away  # type: ignore[method-assign, assignment]
         turn = c.ask([*asked, *c.said(first), {"role": "user", "content": "Go on."}])
         assert turn.calls == []
         assert ("send_email", "permitted") not in w.decisions()

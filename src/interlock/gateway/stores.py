@@ -17,6 +17,7 @@ from interlock.approvals.stored import ApprovalStore
 from interlock.gateway.auth import Keys
 from interlock.gateway.errors import GatewayError
 from interlock.gateway.history import MarkStore
+from interlock.gateway.watch import Watch
 from interlock.limits.ledger import Ledger
 from interlock.monitor.ports import AuditPort, RunStore
 from interlock.stores.grouped import GroupedAudit
@@ -98,6 +99,7 @@ def _sqlite(folder: Path, worker: int, seal: Seal) -> Stores:
     # What is used up must stay used up when the power fails; what was folded is folded again.
     lasting, quick = SqliteDatabase(folder / FILE, durable=True), SqliteDatabase(folder / FILE, durable=False)
     audit = GroupedAudit(SqliteAudit(folder / "audit.sqlite", stream=f"gateway-{worker or 1}"))
+    watch = Watch(audit)
     keys = SqliteKeys(lasting)
     return Stores(
         audit=audit,
@@ -107,7 +109,8 @@ def _sqlite(folder: Path, worker: int, seal: Seal) -> Stores:
         keys=KeyRing(keys, kind="agent"),
         approvers=KeyRing(keys, kind="approver"),
         threaded=False,
-        close=(audit.close, quick.close, lasting.close),
+        away=lambda: watch.away,
+        close=(watch.close, audit.close, quick.close, lasting.close),
     )
 
 

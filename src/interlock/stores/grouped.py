@@ -82,6 +82,7 @@ class GroupedAudit:
         self._life = self._written = 0
         self._head = EMPTY
         self._dead = ""
+        self._contested = False
         self._closing = False
         self._pid = 0
         self._writer = Thread()
@@ -160,6 +161,11 @@ class GroupedAudit:
     def dead(self) -> str:
         """Why nothing is taken any more; empty while all is well."""
         return self._dead
+
+    @property
+    def contested(self) -> bool:
+        """Whether it gave up because somebody else writes to its stream: then it must not go on."""
+        return self._contested
 
     def reopen(self) -> None:
         """Go on from what the store has, after the writer died; what was not on the disk is forgotten.
@@ -306,7 +312,10 @@ class GroupedAudit:
                 why = f"{type(error).__name__}: {error}"
             else:
                 return ""
-            if time.monotonic() > end or self._moved({before, after}):
+            if self._moved({before, after}):
+                self._contested = True
+                return why
+            if time.monotonic() > end:
                 return why
             tried = True
             time.sleep(0.05)
