@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import httpx2
+import pytest
 
 from interlock.testing import ModelServer, ScriptedModel, Use
 from interlock.testing.model import Step
@@ -105,6 +106,47 @@ def test_the_first_request_of_a_conversation_may_come_again_too(client: Make) ->
             body = {"granted": True, "digest": open_now["digest"]}
             assert api(w, "POST", f"/approvals/{open_now['id']}/answer", json=body).status_code == 200
             assert c.ask(document).calls
+
+
+def test_who_does_not_wait_at_all_is_told_the_question_and_gets_what_was_approved(client: Make) -> None:
+    with asked(MAIL, SEND, SEND, SEND, wait=0) as (_, w):
+        c = client(w.url)
+        history = led_on(c)
+        turn = c.ask(history)
+        (open_now,) = api(w, "GET", "/approvals").json()["approvals"]
+        assert open_now["id"] in turn.text
+        assert open_now["id"] in c.ask(history).text  # the same question again
+        body = {"granted": True, "digest": open_now["digest"]}
+        assert api(w, "POST", f"/approvals/{open_now['id']}/answer", json=body).status_code == 200
+        assert c.ask(history).calls == [("send_email", {"to": "bob@example.com", "body": "Hello"})]
+
+
+@pytest.mark.parametrize("slow", ["asked", "answer"])
+def test_nobody_waits_for_somebody_elses_approval_to_be_stored(slow: str) -> None:
+    with asked(MAIL, SEND, grant=True) as (_, w):
+        service = w.serving.gateway.service
+        object.__setattr__(service, "threaded", True)  # as if the stores were on another machine
+        service.marks.shared = True
+        append = w.audit.append
+
+        def late(kind: str, run: str, body: Any) -> Any:
+            if kind == slow:
+                time.sleep(1)
+            return append(kind, run, body)
+
+        w.audit.append = late  # type: ignore[method-assign]
+        c = Client(dialect="chat", stream=False, url=w.url)
+        history, got = led_on(c), []
+        thread = threading.Thread(target=lambda: got.append(c.ask(history)))
+        thread.start()
+        longest = 0.0
+        while thread.is_alive():
+            began = time.monotonic()
+            httpx2.get(f"{w.url}/healthz")
+            longest = max(longest, time.monotonic() - began)
+            time.sleep(0.02)
+        assert got[0].calls
+        assert longest < 0.7
 
 
 def test_a_stream_that_waits_shows_signs_of_life() -> None:

@@ -165,6 +165,11 @@ class StoredApprovals:
             self._posted(entry)
         return entry, terms
 
+    def pending(self, ref: str) -> bool:
+        """Whether the question `ref` still waits for an answer."""
+        _, standing = self._store.get(ref)
+        return standing == "pending"
+
     def conclude(self, question: Question, ref: str, terms: Terms) -> Answer:
         """What the question `ref` has come to; a yes is used up by this."""
         used = self._store.consume(ref, terms)

@@ -58,18 +58,21 @@ from interlock.wire.view import RequestView
 BROKEN = "this gateway could not mediate the answer"
 LARGE = 256 * 1024  # bytes of a body that takes long enough to read for others to notice
 SOON = 0.05  # seconds after which marks that nobody waits for are in the store
+TO_ASK = 10.0  # seconds that a question may take to be stored
 MAX_HEARD = 2_000_000  # characters of an answer's texts that are remembered by their digest
 
 T = TypeVar("T")
 log = logging.getLogger("interlock.gateway")
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Asked:
     """The question that a call waits for."""
 
     ref: str = ""
     pending: bool = False  # it stays open, and nobody has answered it
+    waits: asyncio.Event = field(default_factory=asyncio.Event)  # for a human, under its name
+    concluding: bool = False  # it is answered, and that is used up
 
 
 _ASKED: ContextVar[Asked | None] = ContextVar("interlock_asked", default=None)
@@ -89,8 +92,12 @@ class Asking:
             if isinstance(self._inner, StoredApprovals):
                 entry, terms = await asyncio.to_thread(self._inner.post, question)
                 asked.ref = entry.id  # an open question for the same call is taken up again
-                await self._inner.wait_for(entry.id)
+                if entry.id == question.id or await asyncio.to_thread(self._inner.pending, entry.id):
+                    asked.waits.set()
+                    await self._inner.wait_for(entry.id)
+                asked.concluding = True
                 return await asyncio.to_thread(self._inner.conclude, question, entry.id, terms)
+            asked.waits.set()
             if inspect.iscoroutinefunction(self._inner.ask):
                 answer: Answered = await self._inner.ask(question)
                 return answer
@@ -195,7 +202,7 @@ class Exchange:
 
     def __init__(self, service: Service, request: Request, writer: Writer) -> None:
         self._service, self._request, self._writer = service, request, writer
-        self._approvals: dict[asyncio.Task[tuple[Decision | None, str]], Judge] = {}
+        self._approvals: dict[asyncio.Task[Decision | None], tuple[Judge, Asked]] = {}
         self._given_up = False
         self._judges: deque[Judge] = deque()
         self._out: list[bytes] = []
@@ -591,28 +598,28 @@ class Exchange:
     # approvals
 
     def _ask(self, judge: Judge, call: Call) -> None:
-        self._approvals[asyncio.create_task(self._approve(call))] = judge
-
-    async def _approve(self, call: Call) -> tuple[Decision | None, str]:
-        """The decision after a human was asked; none, but the question's id, if nobody has answered yet."""
         asked = Asked()
+        self._approvals[asyncio.create_task(self._approve(call, asked))] = judge, asked
+
+    async def _approve(self, call: Call, asked: Asked) -> Decision | None:
+        """The decision after a human was asked; none if nobody has answered yet."""
         _ASKED.set(asked)  # of this task alone
         try:
-            decision = await self._service.monitor.aapprove(self._run, call)
+            decision = await self._service.monitor.aapprove(self._run, call, do=self._do)
         except asyncio.CancelledError:
             if self._given_up:
-                return None, asked.ref
+                return None
             raise
-        return (None if asked.pending else decision), asked.ref
+        return None if asked.pending else decision
 
-    async def _answered(self, task: asyncio.Task[tuple[Decision | None, str]]) -> None:
-        judge = self._approvals.pop(task)
-        decision, question = (None, "") if task.cancelled() else task.result()  # given up before anybody was asked
+    async def _answered(self, task: asyncio.Task[Decision | None]) -> None:
+        judge, asked = self._approvals.pop(task)
+        decision = task.result()
         if decision is None:
             self._service.metrics.calls.add("waiting")
-            self._waiting = question
-            self._conversation.come_again()
-            text = f"{WAITING} Approval {question}." if question else WAITING
+            self._waiting = asked.ref
+            await self._do(self._conversation.come_again)
+            text = f"{WAITING} Approval {asked.ref}." if asked.ref else WAITING
         else:
             call = call_of(judge.call.name, judge.call.arguments or {}, self._conversation)
             text = REFUSED if call is None else await self._do(lambda: self._begin(decision, call))
@@ -621,8 +628,12 @@ class Exchange:
     async def _give_up(self) -> None:
         """Nobody answers in time: the questions stay open, the client may come again."""
         self._given_up = True
-        for task in self._approvals:
-            task.cancel()
+        for task, (_, asked) in self._approvals.items():
+            waits = asyncio.ensure_future(asked.waits.wait())  # a question that nobody could find is none
+            await asyncio.wait({task, waits}, timeout=TO_ASK, return_when=asyncio.FIRST_COMPLETED)
+            waits.cancel()
+            if not asked.concluding:
+                task.cancel()
         await asyncio.wait(set(self._approvals))
         for task in list(self._approvals):
             await self._answered(task)

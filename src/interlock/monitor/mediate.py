@@ -15,12 +15,12 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import Final, TypeAlias, assert_never, cast
+from typing import Final, Protocol, TypeAlias, TypeVar, assert_never, cast
 from weakref import WeakValueDictionary
 
 from interlock.audit.record import Record
@@ -76,6 +76,15 @@ class Failed:
 
 
 Outcome: TypeAlias = Done | Failed
+T = TypeVar("T")
+
+
+class Do(Protocol):
+    """Does some work, here or elsewhere."""
+
+    async def __call__(self, work: Callable[[], T]) -> T:
+        """What comes of it."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -411,18 +420,20 @@ class Monitor:
             return self._answered(run, asked, error)
         return self._answered(run, asked, answer)
 
-    async def aapprove(self, run: Run, call: Call) -> Decision:
-        """`approve`, for approvals of either kind."""
-        asked = self._ask(run, call)
+    async def aapprove(self, run: Run, call: Call, *, do: Do | None = None) -> Decision:
+        """`approve`, for approvals of either kind. `do` does what may wait for a store: in a thread, for example."""
+        do = do or _here
+        asked = await do(lambda: self._ask(run, call))
         if not isinstance(asked, _Open):
             return asked
+        answer: object
         try:
             answer = self._ports.approvals.ask(asked.question)
             if inspect.isawaitable(answer):
                 answer = await answer
         except Exception as error:  # noqa: BLE001 - a port: no answer is a no
-            return self._answered(run, asked, error)
-        return self._answered(run, asked, answer)
+            answer = error
+        return await do(lambda: self._answered(run, asked, answer))
 
     def check(self, permit: Permit, call: Call) -> None:
         """Return if `permit` is for exactly `call`; a performer's first line (M1).
@@ -1123,6 +1134,10 @@ def _failed(error: Exception) -> Failed:
 
 def _name(error: BaseException) -> str:
     return f"{type(error).__name__}: {error}"
+
+
+async def _here(work: Callable[[], T]) -> T:
+    return work()
 
 
 def _frozen(arguments: Mapping[str, Json]) -> Mapping[str, Frozen]:
