@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from operator import is_
 from threading import Lock
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from interlock.gateway.auth import Subject
 from interlock.kernel.call import Call, Json, canonical
@@ -30,7 +30,7 @@ from interlock.wire.events import Asked, Opaque, Result, Words
 from interlock.wire.events import Event as Wired
 from interlock.wire.strict import loads
 
-REMEMBERED = 20_000  # marks in memory; the store has the others
+REMEMBERED = 8_192  # marks in memory; the store has the others
 MOST = 64  # runs of one mark in memory
 FOREIGN = "answer of somebody else"  # the source of words that this gateway did not let out
 MAX_RUN = 128  # characters of a name that the client gives to a conversation
@@ -42,6 +42,9 @@ _OURS = re.compile(
     "|".join([re.escape(REFUSED), re.escape(INVALID), re.escape(WAITING) + r"(?: Approval [0-9a-f]+\.)?"])
 )
 _NOTHING = "nothing but refusals"
+
+
+K = TypeVar("K")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,13 +80,14 @@ class Marks:
         self.due = False  # somebody will save them
         self._known: OrderedDict[str, tuple[Mark, ...]] = OrderedDict()
         self._foreign: OrderedDict[tuple[str, str], None] = OrderedDict()
+        self._absent: OrderedDict[str, None] = OrderedDict()  # marks that nobody has left, where nobody else could
         self._unsaved: list[tuple[str, str, Mapping[str, Json]]] = []
         self._lock = Lock()  # of what is not saved, and of the order in which marks are forgotten
 
     def of(self, marks: Sequence[str], *, anew: bool = False) -> dict[str, tuple[Mark, ...]]:
         """Who let each of them out, the latest last; `anew` asks for what other workers may have added."""
         found = {mark: self._known.get(mark, ()) for mark in marks}
-        asked = [mark for mark, known in found.items() if not known or (anew and self.shared)]
+        asked = [m for m, known in found.items() if (anew and self.shared) or not (known or m in self._absent)]
         if asked:
             try:
                 told = self._store.of([f"mark:{mark}" for mark in asked])
@@ -94,6 +98,8 @@ class Marks:
                     stored = [Mark(str(fact["run"]), fact["external"] is not False) for fact in facts]
                     found[mark] = tuple(dict.fromkeys((*stored, *found[mark])))
                     self._put(mark, found[mark])
+                elif not self.shared:
+                    self._remember(self._absent, mark)
         return found
 
     def by(self, marks: Sequence[str], run: str) -> set[str]:
@@ -106,10 +112,7 @@ class Marks:
                 found |= {mark for mark, known in self.of(left, anew=anew).items() if any(run == m.run for m in known)}
         for mark in asked:
             if mark not in found:
-                with self._lock:
-                    self._foreign[mark, run] = None
-                    while len(self._foreign) > REMEMBERED:
-                        self._foreign.popitem(last=False)
+                self._remember(self._foreign, (mark, run))
         return found
 
     def add(self, marks: Iterable[str], run: str, *, external: bool) -> None:
@@ -134,8 +137,15 @@ class Marks:
             except Exception:  # noqa: BLE001 - a port: other workers will take the answer for somebody else's
                 return
 
+    def _remember(self, what: OrderedDict[K, None], key: K) -> None:
+        with self._lock:
+            what[key] = None
+            while len(what) > REMEMBERED:
+                what.popitem(last=False)
+
     def _put(self, mark: str, marks: tuple[Mark, ...]) -> None:
         with self._lock:
+            self._absent.pop(mark, None)
             self._known[mark] = marks[-MOST:]
             self._known.move_to_end(mark)
             while len(self._known) > REMEMBERED:

@@ -29,7 +29,7 @@ from interlock.wire.events import (
     opaque_part,
 )
 from interlock.wire.shelf import Read, Shelf
-from interlock.wire.strict import dumps, loads, read_arguments, read_input
+from interlock.wire.strict import loads, read_arguments, read_input, spelt
 from interlock.wire.view import RequestView
 
 MAX_WORD = 256  # characters of a text in an unknown field
@@ -215,10 +215,10 @@ class Reader:
             for here, item in self.objects(at, items):
                 read(here, item)
             return
-        spelt = dumps(items)[1:-1]
+        written = spelt(items)[1:-1]
         first = next((n for n, i in enumerate(items, 1) if isinstance(i, dict) and i.get("role") == "user"), 1)
-        key = (shelf.format, shelf.whose, hashlib.sha256(dumps(items[:first])).digest())
-        known = shelf.prefixes.find(key, spelt, events)
+        key = (shelf.format, shelf.whose, hashlib.sha256(spelt(items[:first])).digest())
+        known = shelf.prefixes.find(key, written, events)
         if known is not None:
             self.events, self.tools, self.hosted = [*known.events], [*known.tools], [*known.hosted]
             self.state, self._names, self._open = [*known.state], set(known.names), dict(known.open)
@@ -230,7 +230,7 @@ class Reader:
             now = Read(
                 before=len(events),
                 items=len(items),
-                spelt=spelt,
+                spelt=written,
                 events=tuple(self.events),
                 tools=tuple(self.tools),
                 hosted=tuple(self.hosted),

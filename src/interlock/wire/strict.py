@@ -41,8 +41,8 @@ def loads(raw: bytes) -> Any:  # noqa: ANN401 - JSON; its shape is what the call
         try:
             value = orjson.loads(raw)
             # Integers from 2**53 on are left to the other way: orjson reads more of them than the limit here.
-            spelt = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
-            if spelt == raw or spelt.translate(None, b" ") == raw.translate(None, BLANKS):
+            again = orjson.dumps(value, option=orjson.OPT_STRICT_INTEGER)
+            if again == raw or again.translate(None, b" ") == raw.translate(None, BLANKS):
                 return value
         except (ValueError, TypeError):
             pass
@@ -110,11 +110,15 @@ def _encodable(text: str) -> None:
 
 def dumps(value: object) -> bytes:
     """`value` as compact JSON in one line, whoever counts the lines."""
+    return one_line(spelt(value))
+
+
+def spelt(value: object) -> bytes:
+    """`value` as compact JSON, the same whenever it is asked for."""
     if orjson is not None:
         raw: bytes = orjson.dumps(value)
-    else:
-        raw = json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
-    return one_line(raw)
+        return raw
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
 def one_line(raw: bytes) -> bytes:
