@@ -58,7 +58,7 @@ class Settings:
     max_answer: int = _key("INTERLOCK_MAX_ANSWER", 64 * MEBIBYTE, "bytes of a provider's answer", least=1)
     max_folded: int = _key(
         "INTERLOCK_MAX_FOLDED",
-        24 * MEBIBYTE,
+        16 * MEBIBYTE,
         "bytes of conversations that stay in memory as they were read, roughly; others are read anew",
         least=MEBIBYTE,
     )

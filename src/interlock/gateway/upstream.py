@@ -7,7 +7,6 @@ followed; answers are neither compressed nor longer than the settings say. One s
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -180,7 +179,7 @@ class Client:
             total=None, connect=None, sock_connect=s.connect_timeout, sock_read=s.answer_timeout
         )
         self._session = aiohttp.ClientSession(
-            connector=Connector(limit=0, ttl_dns_cache=60, ssl=ssl.create_default_context()),
+            connector=Connector(limit=0, ttl_dns_cache=60, ssl=True),
             timeout=timeout,
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,

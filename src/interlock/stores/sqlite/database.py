@@ -20,6 +20,7 @@ from threading import Lock, RLock
 from interlock.stores.errors import StoreAway, StoreError
 
 LOG_PAGES = 4_000  # 16 MB
+CACHE = 1_000  # KiB of pages that a connection keeps in memory
 _MAKING = Lock()
 _VERSIONS = "CREATE TABLE IF NOT EXISTS schema_versions (part TEXT PRIMARY KEY, version INTEGER NOT NULL) STRICT"
 
@@ -121,6 +122,7 @@ class SqliteDatabase:
         try:
             self._write_ahead(db)
             db.execute(f"PRAGMA synchronous={'FULL' if self._durable else 'NORMAL'}")
+            db.execute(f"PRAGMA cache_size=-{CACHE}")
             if (
                 not self._durable
             ):  # these wait for the disk only when the log is copied into the file: then, more rarely
