@@ -141,7 +141,8 @@ class Heard:
     def text(self, channel: Channel, piece: str) -> str:
         """What the client may read of `piece`."""
         shown = self._inner.text(channel, piece)
-        self._hear(channel, shown)
+        if shown:
+            self._hear(channel, shown)
         return shown
 
     def flush(self, channel: Channel) -> str:
@@ -451,7 +452,11 @@ class Exchange:
         """Put the provider's answer through the machine, to its end."""
         machine, streamed, ready = self._machine, self._streamed, False
         while piece := await answer.read():
-            self._take(machine.feed(piece))
+            steps = machine.feed(piece)
+            if streamed and not self._out and not machine.finished and len(steps) == 1 and isinstance(steps[0], Emit):
+                await self._writer.write(steps[0].data)  # nearly always
+                continue
+            self._take(steps)
             if self._judges:
                 await self._decided()
             if streamed:

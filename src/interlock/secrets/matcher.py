@@ -36,14 +36,39 @@ def placeholder(name: str) -> str:
     return f"[secret:{name}]"
 
 
+class _Heads:
+    """How needles begin."""
+
+    __slots__ = ("__heads", "__long", "__longest")
+
+    def __init__(self, needles: Iterable[Form]) -> None:
+        texts = {form.text for form in needles}
+        self.__longest = max(map(len, texts), default=0)
+        self.__heads = frozenset(text[:n] for text in texts for n in range(1, min(HEAD, len(text) - 1) + 1))
+        self.__long: dict[str, list[str]] = {}
+        for text in texts:
+            self.__long.setdefault(text[:HEAD], []).append(text)
+
+    def begun(self, text: str) -> int:
+        """Where the first needle begins that `text` does not hold whole; its length if none does."""
+        size, heads = len(text), self.__heads
+        for place in range(size - self.__longest if size > self.__longest else 0, size):
+            if text[place : place + HEAD] in heads and self.__begins(text, place, size - place):
+                return place
+        return size
+
+    def __begins(self, text: str, place: int, left: int) -> bool:
+        known = self.__long.get(text[place : place + HEAD], ())
+        return left < HEAD or any(len(needle) > left and needle.startswith(text[place:]) for needle in known)
+
+
 class _Index:
     """Needles of one kind of view."""
 
-    __slots__ = ("__cut", "__grams", "__heads", "__long", "__longest", "__shortest", "q")
+    __slots__ = ("__cut", "__grams", "__shortest", "heads", "q")
 
     def __init__(self, needles: Mapping[Form, str]) -> None:
         self.__shortest = min((len(form.text) for form in needles), default=1)
-        self.__longest = max((len(form.text) for form in needles), default=0)
         self.q = min(MAX_GRAM, (self.__shortest + 1) // 2)
         self.__cut = re.compile(f"(?s:.{{{self.q}}})")
         self.__grams: dict[str, list[tuple[int, Form, str]]] = {}
@@ -51,23 +76,7 @@ class _Index:
             for offset in range(self.q):
                 gram = form.text[offset : offset + self.q]
                 self.__grams.setdefault(gram, []).append((offset, form, name))
-        self.__heads = frozenset(f.text[:n] for f in needles for n in range(1, min(HEAD, len(f.text) - 1) + 1))
-        self.__long: dict[str, list[str]] = {}
-        for form in needles:
-            self.__long.setdefault(form.text[:HEAD], []).append(form.text)
-
-    def begun(self, text: str) -> int:
-        """Where the first needle begins that `text` does not hold whole; its length if none does."""
-        size = len(text)
-        for place in range(max(0, size - self.__longest), size):
-            head = text[place : place + HEAD]
-            if head in self.__heads:
-                left = size - place
-                if left < HEAD or any(
-                    len(needle) > left and needle.startswith(text[place:]) for needle in self.__long.get(head, ())
-                ):
-                    return place
-        return size
+        self.heads = _Heads(needles)
 
     def possible(self, text: str) -> bool:
         """Whether `text` may hold a needle; what has none of their grams holds none."""
@@ -88,7 +97,7 @@ class _Index:
 class Matcher:
     """Looks for the values of `secrets` (name → value). It holds them, prints none of them, and never raises."""
 
-    __slots__ = ("__loose", "__tight", "warnings")
+    __slots__ = ("__heads", "__loose", "__tight", "warnings")
 
     def __init__(self, secrets: Mapping[str, str]) -> None:
         tight: dict[Form, str] = {}
@@ -109,6 +118,7 @@ class Matcher:
             for form in (form for text in (value, *_parts(value)) for form in forms(text)):
                 (loose if form.loose else tight).setdefault(form, name)
         self.__tight, self.__loose = _Index(tight), _Index(loose)
+        self.__heads = _Heads([*tight, *loose])
         self.warnings = tuple(warnings)
 
     def __repr__(self) -> str:
@@ -152,12 +162,16 @@ class Matcher:
         """
         if not text or _MARK.search(text):
             return -1
+        tight, loose = text.translate(TIGHT), text.translate(LOOSE)
+        if self.__tight.possible(tight) or self.__loose.possible(loose):
+            return -1
         edge = len(text)
-        for table, index in ((TIGHT, self.__tight), (LOOSE, self.__loose)):
-            folded = text.translate(table)
-            if index.possible(folded):
-                return -1
-            begun = index.begun(folded)
+        if tight == loose and text.isascii():  # one look is enough
+            looks: tuple[tuple[str, _Heads, Mapping[int, str | None]], ...] = ((tight, self.__heads, TIGHT),)
+        else:
+            looks = ((tight, self.__tight.heads, TIGHT), (loose, self.__loose.heads, LOOSE))
+        for folded, heads, table in looks:
+            begun = heads.begun(folded)
             if begun < len(folded):
                 edge = min(edge, _before(text, table, len(folded) - begun))
         return edge - (edge > 0 and text[edge - 1] in _BASE)  # see `settled`
@@ -176,7 +190,7 @@ class Matcher:
                 edge = min(edge, view.spans()[0][size])
             for table, index in ((TIGHT, self.__tight), (LOOSE, self.__loose)):
                 folded = view.text[:size].translate(table)
-                begun = index.begun(folded)
+                begun = index.heads.begun(folded)
                 if begun < len(folded):
                     edge = min(edge, _place(view, table, size, len(folded) - begun))
         spans = self.spans(text)

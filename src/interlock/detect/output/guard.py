@@ -102,7 +102,7 @@ class AnswerStream:
 
     def feed(self, text: str) -> str:
         """What may be shown now. With a shape nothing may, before all is there."""
-        shown = self._pass(text, 0)
+        shown = self._pass(text, self._steps)
         if self._shape is not None:
             self._shown.append(shown)
             return ""
@@ -113,7 +113,7 @@ class AnswerStream:
         rest = ""
         for place in range(len(self._steps)):
             if not self.refused:
-                rest += self._pass(self._close(place), place + 1)
+                rest += self._pass(self._close(place), self._steps[place + 1 :])
         if self._shape is None or self.refused:
             return "" if self.refused else rest
         whole = "".join([*self._shown, rest])
@@ -125,9 +125,9 @@ class AnswerStream:
             return ""
         return whole
 
-    def _pass(self, text: str, first: int) -> str:
+    def _pass(self, text: str, steps: list[Step]) -> str:
         try:
-            for step in self._steps[first:]:
+            for step in steps:
                 text = step.feed(text)
                 self.refused |= getattr(step, "refused", False)
         except Exception:  # noqa: BLE001 - a foreign redactor may raise anything, and then nothing is shown
