@@ -6,6 +6,7 @@ Judged by what the client was given, what the provider was sent and what the aud
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -140,6 +141,35 @@ def test_answers_that_this_gateway_did_not_give_are_external(client: Make) -> No
         ]
         assert c.ask(history).calls == []
         assert ("send_email", "permitted") not in w.decisions()
+
+
+ENDS: dict[str, tuple[str, dict[str, object]]] = {
+    "/v1/chat/completions": ("data: [DONE]", {"messages": [{"role": "user", "content": "Hi"}]}),
+    "/v1/responses": ("response.completed", {"input": "Hi"}),
+    "/v1/messages": ("message_stop", {"max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}),
+}
+
+
+@pytest.mark.parametrize("path", ENDS)
+def test_other_workers_know_a_streamed_answer_before_its_end_is_sent(path: str) -> None:
+    end, body = ENDS[path]
+    with scripted("Hello") as (_, w):
+        marks = w.serving.gateway.service.marks
+        marks.shared = True
+        saved: list[bool] = []
+        save = marks.save
+
+        def slowly() -> None:
+            time.sleep(0.3)
+            save()
+            saved.append(True)
+
+        marks.save = slowly  # type: ignore[method-assign]
+        model = "claude-test" if path.endswith("messages") else "gpt-test"
+        asked = body | {"model": model, "stream": True}
+        with httpx2.stream("POST", f"{w.url}{path}", json=asked, headers={"x-api-key": KEY}) as answer:
+            assert any(end in line for line in answer.iter_lines())
+            assert saved
 
 
 def test_conversations_that_begin_alike_are_two(client: Make) -> None:

@@ -210,7 +210,7 @@ class Exchange:
         self._released: list[str] = []  # ids of calls that the client gets
         self._refused = 0
         self._refused_all: AllRefused | None = None
-        self._failed = False
+        self._failed = self._remembered = False
         self._waiting = ""  # the approval that nobody has given yet
         self._streamed = False
         self._begun = False  # the provider answers
@@ -414,8 +414,7 @@ class Exchange:
             await self._start()
 
     async def _finish(self) -> None:
-        if not self._failed:
-            await self._do(self._remember)
+        await self._known_again()
         data = b"".join(self._out)
         self._out.clear()
         if self._streamed:
@@ -481,7 +480,15 @@ class Exchange:
             with suppress(Exception):  # whatever it is, it happens again when the call is judged, and refuses it
                 self._run.ready()
 
+    async def _known_again(self) -> None:
+        """Have the answer known, by other workers too, before the client has its end and can go on from it."""
+        if not self._failed and not self._remembered:
+            self._remembered = True
+            await self._do(self._remember)
+
     async def _flush(self) -> None:
+        if self._machine.finished:
+            await self._known_again()
         data = b"".join(self._out)
         self._out.clear()
         await self._writer.write(data)
