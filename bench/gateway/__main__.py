@@ -1,5 +1,7 @@
 """`python -m bench.gateway [--litellm PYTHON] [--seconds S]`: the gateway on one core, provider and load on the other.
 
+`--only memory --requests 1e6` shows what a worker takes over that many requests, and nothing else.
+
 Policy, provenance and audit are on, as in `tests/conformance/subject.py`. `--litellm` names the interpreter of a
 virtual environment with `litellm[proxy]`; its proxy then serves the same requests in the same run. Needs `wrk` and two
 cores. Figures of a shared machine are worth their ratios, and CPU per request.
@@ -46,9 +48,9 @@ class Peer:
         """Seconds of CPU that its processes have used."""
         return sum(_cpu(pid) for pid in self.pids)
 
-    def memory(self) -> float:
-        """MB resident, of its largest process."""
-        return max((_rss(pid) for pid in self.pids), default=0.0)
+    def memory(self, *, anonymous: bool = False) -> float:
+        """MB resident, of its largest process; `anonymous`: without what is mapped from files."""
+        return max((_rss(pid, anonymous=anonymous) for pid in self.pids), default=0.0)
 
 
 def _cpu(pid: int) -> float:
@@ -56,8 +58,9 @@ def _cpu(pid: int) -> float:
     return (int(fields[11]) + int(fields[12])) / TICK
 
 
-def _rss(pid: int) -> float:
-    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE") / 1e6
+def _rss(pid: int, *, anonymous: bool) -> float:
+    _, resident, shared, *_ = map(int, Path(f"/proc/{pid}/statm").read_text().split())
+    return (resident - shared if anonymous else resident) * os.sysconf("SC_PAGE_SIZE") / 1e6
 
 
 def _family(pid: int) -> tuple[int, ...]:
@@ -232,12 +235,18 @@ def main() -> int:
     parser.add_argument("--litellm", metavar="PYTHON", help="interpreter of an environment with litellm[proxy]")
     parser.add_argument("--seconds", type=float, default=8.0)
     parser.add_argument("--requests", type=float, default=0.0, help="requests of the memory test, for example 1e6")
+    parser.add_argument("--only", choices=["memory"], help="nothing but the memory test")
     given = parser.parse_args()
     if not shutil.which("wrk") or not shutil.which("taskset"):
         print("this bench needs `wrk` and `taskset`: apt install wrk util-linux", file=sys.stderr)
         return 2
     with TemporaryDirectory() as name, provider() as upstream:
         folder = Path(name)
+        if given.only == "memory":
+            for detect in (False, True):
+                with ours(upstream, detect=detect) as peer:
+                    _memory(peer, folder, given.requests or 1e5, given.seconds)
+            return 0
         direct = Peer(name="no gateway", url=f"{upstream}/v1", key="x", pids=())
         peers: list[Callable[[], AbstractContextManager[Peer]]] = [
             partial(ours, upstream),
@@ -262,7 +271,7 @@ def main() -> int:
                 print(f"a turn takes {early:.2f} ms among the first ten of forty, {late:.2f} ms among the last ten;")
                 print(f"{peer.memory():.0f} MB\n", flush=True)
                 if given.requests and peer.name == "Interlock":
-                    _memory(peer, folder, given.requests)
+                    _memory(peer, folder, given.requests, given.seconds)
     return 0
 
 
@@ -279,15 +288,25 @@ def _row(peer: Peer, folder: Path, seconds: float) -> None:
     print(f"| {peer.name} | {' | '.join(cells)} | {peer.memory() if peer.pids else 0:.0f} |", flush=True)
 
 
-def _memory(peer: Peer, folder: Path, requests: float) -> None:
+def _memory(peer: Peer, folder: Path, requests: float, seconds: float) -> None:
+    """What a worker takes as requests go by: six slots of eight begin conversations, one grows them, one streams."""
     lua = script(folder, "memory", short(), model="plain", key=peer.key, grows=False)
+    grown = script(folder, "memory-grown", messages(40_000), model="plain", key=peer.key, grows=True)
+    events = script(folder, "memory-events", short(), model="events", key=peer.key, grows=False)
+    slots = [("2 KB", lua)] * 3 + [("40 KB", grown)] + [("2 KB", lua)] * 3 + [("50 events", events)]
+    print(f"\n| {peer.name}: requests | the last of them | MB | of these not code in files |\n|---|---|---|---|")
+    print(f"| 0 | | {peer.memory():.1f} | {peer.memory(anonymous=True):.1f} |", flush=True)
     done = 0.0
-    print(f"memory: {peer.memory():.0f} MB", end="", flush=True)
     while done < requests:
-        load = wrk(f"{peer.url}/chat/completions", lua, connections=32, seconds=30, core=LOAD_CORE)
-        done += load.rps * 30
-        print(f", {peer.memory():.0f} after {done:,.0f}", end="", flush=True)
-    print()
+        for name, path in slots:
+            load = wrk(f"{peer.url}/chat/completions", path, connections=32, seconds=seconds, core=LOAD_CORE)
+            done += load.rps * max(1, round(seconds))
+            wrong = f" ({load.errors} errors)" if load.errors else ""
+            print(
+                f"| {done:,.0f} | {name}{wrong} | {peer.memory():.1f} | {peer.memory(anonymous=True):.1f} |", flush=True
+            )
+            if done >= requests:
+                break
 
 
 if __name__ == "__main__":
