@@ -385,6 +385,7 @@ def assemble(
     obligations: Mapping[str, Discharger] | None = None,
     elsewhere: Mapping[str, Function] | None = None,
     runs: RunStore | None = None,
+    alone: bool = False,
     guard: Guard | None = None,
     inspect: Inspector | None = None,
     room: int = ROOM,
@@ -392,8 +393,9 @@ def assemble(
     """A monitor that performs `functions` under `policy`. Without approvals, whatever needs one is refused.
 
     Functions `elsewhere` are only checked here: a client of the gateway makes those calls. `runs` is shared by the
-    processes that fold the same histories. `redact` is for what a model reads, on top of what the manifest says; limits
-    and inspection are the manifest's unless they are given. `room` (bytes): of conversations that stay folded.
+    processes that fold the same histories, unless this one is `alone`. `redact` is for what a model reads, on top of
+    what the manifest says; limits and inspection are the manifest's unless they are given. `room` (bytes): of
+    conversations that stay folded.
 
     Raises:
         TermsError: a limit of the manifest cannot be meant.
@@ -441,6 +443,7 @@ def assemble(
         proofs=opened.prove(),
         blocked=opened.blocked,
         runs=runs,
+        alone=alone,
         guard=guard or safeguards.limits(policy, ledger_at(policy)),
         inspect=inspect or safeguards.inspected(policy) or as_it_is,
         tools=scoped

@@ -291,6 +291,38 @@ def test_what_was_read_while_the_store_was_away_is_told_later(tmp_path: Path) ->
     assert fold(two, WORDS).ledger.external
 
 
+def test_a_process_that_is_alone_asks_once_and_knows_the_rest(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    class Told(MemoryRuns):
+        def since(self, conversation: str, after: int) -> Sequence[tuple[int, Mapping[str, Json]]]:
+            asked.append(conversation)
+            return super().since(conversation, after)
+
+    store = Told()
+    fold(World(tmp_path / "before", runs=store), WORDS, Said("a document", Integrity.EXTERNAL, "upload"))
+    asked.clear()
+    world = World(tmp_path / "alone", runs=store, alone=True)
+    run = fold(world, WORDS)
+    assert run.ledger.external  # what was met before the restart
+    world.monitor.propose(run, READ)
+    fold(world, WORDS, Proposed(READ), Returned(READ, MAIL))
+    assert len(asked) == 1
+
+
+def test_a_process_that_is_alone_asks_again_when_the_store_is_back(tmp_path: Path) -> None:
+    store = Away()
+    fold(World(tmp_path / "before", runs=store), WORDS, Proposed(READ), Returned(READ, MAIL))
+    world = World(tmp_path / "alone", runs=store, alone=True)
+    store.away = True
+    run = fold(world, WORDS)
+    assert run.memory.assumed
+    store.away = False
+    world.monitor.propose(run, READ)
+    assert not run.memory.assumed
+    assert run.ledger.external
+
+
 def test_the_store_is_given_nothing_unredacted(tmp_path: Path) -> None:
     store = MemoryRuns()
     world = World(tmp_path / "outbox", runs=store, redact=lambda value: "[gone]" if "hunter2" in str(value) else value)

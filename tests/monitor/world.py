@@ -149,6 +149,7 @@ class World:
     inspect: Inspector = as_it_is
     guard: Guard = field(default_factory=Unlimited)
     runs: RunStore | None = None
+    alone: bool = False
     policy: Policy = field(default_factory=policy)
     room: int = ROOM
 
@@ -173,6 +174,7 @@ class World:
                 inspect=self.inspect,
                 guard=self.guard,
                 runs=self.runs,
+                alone=self.alone,
             ),
             key=bytes(range(32)),
             patience=60,

@@ -170,6 +170,7 @@ def _gateway(
             checks = replace(checks, redact=whole(lambda text: str(redact(text))))
         return Guarded(checks)
 
+    shared = kept.threaded or settings.workers > 1
     monitor = assemble(
         policy,
         {},
@@ -180,11 +181,12 @@ def _gateway(
         redact=parts.redact,
         elsewhere=functions,
         runs=kept.runs,
+        alone=not shared,
         guard=guard,
         room=settings.max_folded // 2,
     )
     providers = upstreams(section)
-    marks = Marks(kept.runs, shared=kept.threaded or settings.workers > 1)
+    marks = Marks(kept.runs, shared=shared)
     service = Service(
         settings=settings,
         monitor=monitor,

@@ -954,7 +954,8 @@ class Monitor:
         with self._making:
             found = self._alive.get(conversation)
             if found is None:
-                found = Memory(folded=True, conversation=conversation, store=self._ports.runs)
+                ports = self._ports
+                found = Memory(folded=True, conversation=conversation, store=ports.runs, alone=ports.alone)
                 self._alive[conversation] = found
             return found
 

@@ -50,10 +50,12 @@ class Memory:
     conversation: str = ""  # its name in the store
     store: RunStore | None = field(default=None, repr=False)
     weight: int = EMPTY  # bytes that it takes, roughly
+    alone: bool = False  # no other process adds to what the store has
     assumed: str = ""  # why other processes' facts are not known
     _known: set[str] = field(default_factory=set, repr=False)  # keys of the facts that are in here
     _unsaved: list[tuple[str, Mapping[str, Json]]] = field(default_factory=list, repr=False)
     _cursor: int = 0
+    _loaded: bool = False  # what the store had is in here
 
     @property
     def told(self) -> bool:
@@ -62,7 +64,7 @@ class Memory:
 
     def catch_up(self) -> None:
         """Take in what other processes have added, and add what they have not been told yet."""
-        if self.store is None:
+        if self.store is None or (self.alone and self._loaded and self.told and not self.assumed):
             return
         try:
             self._save()
@@ -73,6 +75,7 @@ class Memory:
             self.assumed = f"{type(error).__name__}: {error}"
         else:
             self.assumed = ""
+            self._loaded = True
 
     def save(self) -> None:
         """Add what other processes have not been told yet."""

@@ -240,5 +240,6 @@ class Ports:
     blocked: Callable[[Call], frozenset[str]] = nothing_blocked  # raising: the call is refused
     inspect: Inspector = as_it_is
     guard: Guard = Unlimited()  # noqa: RUF009 - it holds nothing
-    runs: RunStore | None = None  # absent: this process alone folds histories
+    runs: RunStore | None = None  # absent: nobody remembers what was folded before a restart
+    alone: bool = False  # no other process adds to `runs`
     proofs: Sequence[Mapping[str, object]] = ()  # what tools showed at start-up: layer, claim, held, evidence, residual
