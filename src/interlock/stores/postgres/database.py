@@ -1,16 +1,23 @@
 """One PostgreSQL database that several stores share, and all processes on all machines with them.
 
-Connections come from a pool and are asked for with a time limit; nothing waits for ever for a database that is away.
-Migrations run under an advisory lock, so that many processes may start at once.
+Nothing waits for ever for a database that is away, also where the connection stands and nobody answers any more: each
+wait ends after `patience` seconds, and its connection with it. After one that was in vain all are short, for a while:
+what one request asks for, one after the other, must not add up. Migrations run under an advisory lock, so that many
+processes may start at once.
 """
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from contextvars import ContextVar
+from typing import Any, TypeVar
 
 import psycopg
+from psycopg.abc import PQGen
+from psycopg.conninfo import conninfo_to_dict
 from psycopg_pool import ConnectionPool, PoolTimeout
 
 from interlock.stores.errors import StoreAway, StoreError
@@ -21,6 +28,24 @@ CREATE TABLE IF NOT EXISTS interlock_schema (part text PRIMARY KEY, version inte
 """
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+T = TypeVar("T")
+HURRIED = 0.25  # seconds of a wait while the database is taken to be away
+RECOVERY = 3.0  # seconds for which it is, after a wait in vain
+_MOST: ContextVar[float] = ContextVar("interlock_most", default=math.inf)  # seconds of a wait, here
+
+
+class _Patient(psycopg.Connection[tuple[Any, ...]]):
+    """A connection that waits no longer than it may, and is closed if that was in vain."""
+
+    patience = math.inf
+
+    def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
+        try:
+            return super().wait(gen, interval, min(self.patience, _MOST.get()) if timeout is None else timeout)
+        except psycopg.OperationalError as error:
+            if timeout is None and error.sqlstate is None:  # nobody knows what the server still does
+                self.close()
+            raise
 
 
 class PostgresDatabase:
@@ -34,14 +59,31 @@ class PostgresDatabase:
         """
         self.dsn = dsn
         self.patience = patience
-        options = f"-c statement_timeout={int(patience * 1000)} -c lock_timeout={int(patience * 1000)}"
+        self._hurried = -math.inf  # until when transactions are short
+        milliseconds = int(patience * 1000)
+        more = {
+            "options": f"-c statement_timeout={milliseconds} -c lock_timeout={milliseconds}",
+            "connect_timeout": max(2, int(patience)),
+        }
+        gone = {
+            "tcp_user_timeout": milliseconds,
+            "keepalives_idle": 10,
+            "keepalives_interval": 5,
+            "keepalives_count": 2,
+        }
+        told = conninfo_to_dict(dsn)
+
+        class Patient(_Patient): ...
+
+        Patient.patience = patience
         self._pool: ConnectionPool[Connection] = ConnectionPool(
             dsn,
+            connection_class=Patient,
             min_size=1,
             max_size=size,
             timeout=patience,
             open=False,
-            kwargs={"options": options, "connect_timeout": max(2, int(patience))},
+            kwargs=more | {name: value for name, value in gone.items() if name not in told},
             check=ConnectionPool.check_connection,
         )
         try:
@@ -86,11 +128,20 @@ class PostgresDatabase:
             StoreAway: the database is away, or took too long. If the connection broke while it was asked to commit,
                 nobody knows whether it did.
         """
+        hurried = time.monotonic() < self._hurried
+        patience = min(HURRIED, self.patience) if hurried else self.patience
+        token = _MOST.set(patience)
         try:
-            with self._pool.connection() as db, db.transaction():
+            with self._pool.connection(timeout=patience) as db, db.transaction():
                 yield db
         except (psycopg.OperationalError, psycopg.InterfaceError, PoolTimeout) as error:
+            if not hurried and getattr(error, "sqlstate", None) is None:  # the server itself has said nothing
+                self._hurried = time.monotonic() + RECOVERY
             raise StoreAway(f"the database does not answer: {type(error).__name__}") from error
+        else:
+            self._hurried = -math.inf
+        finally:
+            _MOST.reset(token)
 
     def listen(self, channel: str) -> Connection:
         """A connection of its own that listens on `channel`; whoever asked for it closes it.
