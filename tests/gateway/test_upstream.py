@@ -178,6 +178,43 @@ def test_nonsense_in_a_stream_ends_it_with_an_error(raw: bytes) -> None:
         assert "drop_tables" not in answer.text
 
 
+FAILING = {
+    "500": plain("500 Oops", b'{"error": {"message": "no"}}'),
+    "overloaded": plain("529 Busy", b"{}"),
+    "breaks off": b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 500\r\n\r\n{",
+    "no HTTP": NONSENSE["no HTTP"],
+}
+
+
+@pytest.mark.parametrize("what", FAILING)
+def test_a_provider_that_is_not_well_is_left_alone(what: str) -> None:
+    with rough(FAILING[what]) as provider, rough(NONSENSE["a list"]) as other, world(provider.url, other.url) as w:
+        answers = [post(w.url, BODY) for _ in range(25)]
+        assert len(provider.requests) == 20
+        assert {(a.status_code, told(a)) for a in answers[20:]} == {(503, "upstream_failing")}
+        assert int(answers[-1].headers["retry-after"]) > 0
+        body = BODY | {"model": "claude-test", "max_tokens": 5}
+        assert httpx2.post(f"{w.url}/v1/messages", json=body, headers={"x-api-key": KEY}).status_code == 502
+        assert len(other.requests) == 1
+
+
+WELL = {
+    "refused": plain("400 Bad Request", b'{"error": {"message": "no"}}'),
+    "too much": plain("429 Too Many Requests", b'{"error": {"message": "no"}}'),
+    "another shape": NONSENSE["another shape"],
+    "an error in a stream": STREAM_HEAD + event({"error": {"message": "no"}}) + b"0\r\n\r\n",
+    "a call that nobody can read": STREAM_HEAD + chunk({"tool_calls": [{"index": 0}]}) + END,
+}
+
+
+@pytest.mark.parametrize("what", WELL)
+def test_nothing_that_an_answer_says_closes_a_provider_to_others(what: str) -> None:
+    with rough(WELL[what]) as provider, world(provider.url) as w:
+        for _ in range(25):
+            post(w.url, STREAMED if "stream" in what or "call" in what else BODY)
+        assert len(provider.requests) == 25
+
+
 def test_redirects_are_not_followed() -> None:
     with rough(plain("200 OK", b"{}")) as elsewhere:
         away = plain("307 Temporary Redirect", b"", b"location: " + elsewhere.url.encode())

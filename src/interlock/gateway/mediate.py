@@ -34,7 +34,7 @@ from interlock.gateway.errors import Dialect, Refusal
 from interlock.gateway.history import WAITING, Conversation, Histories, Marks, call_of, conversation
 from interlock.gateway.limits import Writer
 from interlock.gateway.metrics import Metrics
-from interlock.gateway.upstream import Answer, Client, Routes, Upstream
+from interlock.gateway.upstream import FAULTS, Answer, Client, Routes, Upstream
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Decision, NeedsApproval, Permitted
 from interlock.kernel.errors import InterlockError
@@ -211,6 +211,7 @@ class Exchange:
         self._refused = 0
         self._refused_all: AllRefused | None = None
         self._failed = self._remembered = False
+        self._faulty = False  # the provider is not well: nothing that an answer says makes it so
         self._waiting = ""  # the approval that nobody has given yet
         self._streamed = False
         self._begun = False  # the provider answers
@@ -336,7 +337,10 @@ class Exchange:
 
         try:
             await self._do(reserve)
-        except LimitError:
+        except LimitError as error:
+            if error.kind == "breaker":
+                why = "the provider fails too often and is left alone for a while; try again"
+                raise Refusal(503, "upstream_failing", why, retry_after=5) from None
             raise Refusal(429, "budget_exhausted", "a limit of this agent is reached") from None
         except InterlockError:
             raise Refusal(503, "not_mediated", "limits cannot be checked now; try again", retry_after=5) from None
@@ -349,13 +353,13 @@ class Exchange:
             if count:
                 self._service.metrics.tokens.add(upstream.name, kind, by=count)
         if not self._begun:
-            work = partial(limits.release_model, key)
+            work = partial(limits.release_model, key, failed=self._faulty)
         else:
             told = None
             if usage.counted:
                 anew = max(0, usage.input - usage.cached - usage.written)
                 told = Tokens(input=anew, output=usage.output, cached=usage.cached, written=usage.written)
-            work = partial(limits.settle_model, key, told, failed=self._failed)
+            work = partial(limits.settle_model, key, told, failed=self._faulty)
         if self._service.threaded:
             asyncio.get_running_loop().run_in_executor(None, work)  # nobody waits for it
         else:
@@ -372,6 +376,7 @@ class Exchange:
                 async with service.client.ask(
                     upstream, path, sent, self._request.headers, self._request.query
                 ) as answer:
+                    self._faulty = answer.status >= 500  # noqa: PLR2004 - HTTP
                     if answer.status != 200 and chance == 0:  # noqa: PLR2004 - HTTP
                         outcomes.add(upstream.name, f"{answer.status // 100}xx")
                         await self._pass_error(answer)
@@ -380,6 +385,7 @@ class Exchange:
                     await self._pump(answer)
             except Refusal as problem:
                 outcomes.add(upstream.name, problem.code)
+                self._faulty = self._faulty or problem.code in FAULTS
                 if not self._writer.started:
                     raise
                 self._fail(problem.status, str(problem), problem.code)

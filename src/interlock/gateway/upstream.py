@@ -49,6 +49,9 @@ BETAS = frozenset(
         "token-efficient-tools-2025-02-19",
     }
 )
+# What says that a provider is not well, beside a status of 5xx. What stands in an answer never does: whoever writes
+# what a model reads could otherwise close the provider to everybody.
+FAULTS = frozenset({"upstream_broken", "upstream_timeout", "upstream_unreachable"})
 _LOCAL = frozenset({"localhost", "127.0.0.1", "::1"})
 _PIECE = 64 * 1024
 

@@ -43,7 +43,7 @@ IDLE: Final = 7 * 86_400.0  # seconds after which the accounts of a run are forg
 MEASURED: Final = (Meter.SECONDS, Meter.BYTES)
 NOTHING: Final[Mapping[str, int]] = MappingProxyType({})
 NONE: Final[frozenset[str]] = frozenset()
-UPSTREAM: Final = breaker.Settings(failures=0.5, minimum=20, open=30.0, trials=3)
+UPSTREAM: Final = breaker.Settings(failures=0.5, minimum=20, slow_after=3600.0, open=30.0, trials=3)  # models take time
 
 
 @dataclass(frozen=True, slots=True)  # no tuple with names: taking those apart takes twice as long
@@ -277,9 +277,9 @@ class Limits:
         for part in opened.lines:
             self._tell(part.ledger, key, NOTHING if usage is None else self._counted(part, opened.model, usage))
 
-    def release_model(self, key: str) -> None:
-        """Give back what was reserved: the request was not sent."""
-        self._give_back(key)
+    def release_model(self, key: str, *, failed: bool = False) -> None:
+        """Give back what was reserved: nothing was answered. `failed`: the upstream's fault, which its breaker counts."""
+        self._give_back(key, failed=failed)
 
     def used_model(self, agent: str, principal: str, run: str, key: str, *, model: str, usage: Usage) -> None:
         """Count a request that was made without asking first. The same `key` again counts nothing more.
@@ -390,12 +390,15 @@ class Limits:
         if self._taken % OFTEN == 0:
             self._tidy()
 
-    def _give_back(self, key: str) -> None:
+    def _give_back(self, key: str, *, failed: bool = False) -> None:
         with self._lock:
             opened = self._open.pop(key, None)
             if opened is None:
                 return
-            self._withdrawn(opened)
+            if failed:
+                self._ended(opened, failed=True)
+            else:
+                self._withdrawn(opened)
         for part in opened.lines:
             self._tell(part.ledger, key, None)
 
