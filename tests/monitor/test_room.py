@@ -138,11 +138,11 @@ class Elsewhere(MemoryRuns):
 )
 def test_an_estimate_is_from_above(value: Json) -> None:
     tracemalloc.start()
-    copy = copied(value)
+    copies = [copied(value) for _ in range(100)]  # what measures the coverage takes memory, too
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert copy == value
-    assert taken <= weight(value) + 64
+    assert copies[0] == value
+    assert taken <= 100 * (weight(value) + 64)
 
 
 def copied(value: Json) -> Json:

@@ -53,7 +53,10 @@ class Proposed:
 
 @dataclass(frozen=True)
 class Returned:
-    """Somebody performed `call`, and this came back; `failed`: it is the text of an error."""
+    """Somebody performed `call`, and this came back; `failed`: it is the text of an error.
+
+    `output` is JSON as it was read, and nobody's to change any more.
+    """
 
     call: Call
     output: Json

@@ -844,14 +844,15 @@ class Monitor:
             return refusal(None)
         return perform, call
 
-    def _take_in(self, run: Run, call: Call, outcome: Outcome) -> _TakenIn:
+    def _take_in(self, run: Run, call: Call, outcome: Outcome, *, folded: bool = False) -> _TakenIn:
         """Redact and label what came of `call` (M5)."""
         failed = isinstance(outcome, Failed)
         dropped = ""
         content: Json = None
         try:
             raw = outcome.error[:MAX_ERROR] if isinstance(outcome, Failed) else outcome.output
-            inspected = self._inspected(run, self._ports.redact(_plain(raw)), call.tool, Integrity.EXTERNAL)
+            told = raw if folded else _plain(raw)  # a performer may go on changing what it returned
+            inspected = self._inspected(run, self._ports.redact(told), call.tool, Integrity.EXTERNAL)
             content = inspected.content
             body: dict[str, object] = {"outcome": "failed" if failed else "returned", "result": digest_of(content)}
             body |= evidence.findings(inspected.findings)
@@ -912,7 +913,7 @@ class Monitor:
             results = memory.believed.get(call.digest, set())
             if result in results or len(results) < memory.permitted[call.digest]:
                 memory.keep(event, self._stored(event), believed=True, exact=call.digest, result=result)
-                shown = self._take_in(run, call, _outcome(event))
+                shown = self._take_in(run, call, _outcome(event), folded=True)
                 if new:
                     self._ports.audit.append(
                         "outcome", run.id, shown.body | {"decision": decision, "digest": call.digest}
@@ -942,7 +943,7 @@ class Monitor:
         if run.broken:
             return taken.content
         try:
-            content = self._ports.redact(_plain(event.output))
+            content = self._ports.redact(event.output)
             content = self._inspected(run, content, event.call.tool, Integrity.EXTERNAL).content
         except Exception:  # noqa: BLE001 - a port: what cannot be redacted is read by nobody
             return DROPPED
@@ -998,7 +999,7 @@ class Monitor:
         match kept.event:
             case Returned(call=call) as event if kept.believed:
                 known = run.memory.exact.get(call.digest)
-                self._take_in(run, known[0] if known else call, _outcome(event))
+                self._take_in(run, known[0] if known else call, _outcome(event), folded=True)
             case Returned() as event:
                 self._disbelieve(run, event)
             case Said(text=text, source=source):

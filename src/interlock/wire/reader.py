@@ -218,7 +218,7 @@ class Reader:
         written = spelt(items)[1:-1]
         first = next((n for n, i in enumerate(items, 1) if isinstance(i, dict) and i.get("role") == "user"), 1)
         key = (shelf.format, shelf.whose, hashlib.sha256(spelt(items[:first])).digest())
-        known = shelf.prefixes.find(key, written, events)
+        known, digest = shelf.prefixes.find(key, written, events)
         if known is not None:
             self.events, self.tools, self.hosted = [*known.events], [*known.tools], [*known.hosted]
             self.state, self._names, self._open = [*known.state], set(known.names), dict(known.open)
@@ -230,7 +230,8 @@ class Reader:
             now = Read(
                 before=len(events),
                 items=len(items),
-                spelt=written,
+                size=len(written),
+                digest=digest,
                 events=tuple(self.events),
                 tools=tuple(self.tools),
                 hosted=tuple(self.hosted),

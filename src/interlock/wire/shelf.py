@@ -2,8 +2,8 @@
 
 A client sends the whole history each time. It is read item by item, and what an item means depends on nothing but the
 items before it and what stood before the first. So what was read of a history is read of every longer one that begins
-with it. Compared is how the items are spelt, never their values: to Python, 1 and true are equal. A history with a
-problem is not kept. What somebody else sent is never found: each reader has a shelf of their own.
+with it. Compared is how the items are spelt, by its digest, never their values: to Python, 1 and true are equal. A
+history with a problem is not kept. What somebody else sent is never found: each reader has a shelf of their own.
 """
 
 from __future__ import annotations
@@ -11,10 +11,13 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from threading import Lock
+from typing import TypeAlias
 
 from interlock.wire.events import Declared, Event, Hosted
 
+Key: TypeAlias = "tuple[str, str, bytes]"  # format, whose, digest of how the history begins
 BRANCHES = 8  # of histories that begin alike
 
 
@@ -24,7 +27,8 @@ class Read:
 
     before: int  # events that stood before the first item
     items: int
-    spelt: bytes  # all items
+    size: int  # bytes of all items as they are spelt
+    digest: bytes  # SHA-256 of these
     events: tuple[Event, ...]
     tools: tuple[Declared, ...]
     hosted: tuple[Hosted, ...]
@@ -34,8 +38,8 @@ class Read:
 
     @property
     def weight(self) -> int:
-        """Bytes that it takes, roughly: as it is spelt, as events, and what every entry takes."""
-        return 2 * len(self.spelt) + 100 * len(self.events) + 1_500
+        """Bytes that it takes, roughly: as events, and what every entry takes."""
+        return self.size + 100 * len(self.events) + 1_500
 
 
 class Prefixes:
@@ -44,30 +48,32 @@ class Prefixes:
     def __init__(self, room: int) -> None:
         self._room = room
         self._lock = Lock()
-        self._found: OrderedDict[tuple[str, str, bytes], list[Read]] = OrderedDict()
+        self._found: OrderedDict[Key, list[Read]] = OrderedDict()
         self.taken = 0  # bytes
 
     def shelf(self, format: str, whose: str) -> Shelf:  # noqa: A002 - what it is
         """Those of `whose` requests in this format."""
         return Shelf(self, format, whose)
 
-    def find(self, key: tuple[str, str, bytes], spelt: bytes, events: tuple[Event, ...]) -> Read | None:
-        """The longest that `spelt` begins with, after the same `events`."""
+    def find(self, key: Key, spelt: bytes, events: tuple[Event, ...]) -> tuple[Read | None, bytes]:
+        """The longest that `spelt` begins with, after the same `events`; and the digest of all that is `spelt`."""
         with self._lock:
-            known = self._found.get(key)
-            if known is None:
-                return None
-            self._found.move_to_end(key)
-            fitting = [
-                read
-                for read in known
-                if spelt.startswith(read.spelt)  # whole items: what was kept holds objects only
-                and read.before == len(events)
-                and read.events[: read.before] == events
-            ]
-            return max(fitting, key=lambda read: read.items, default=None)
+            known = sorted(self._found.get(key, ()), key=lambda read: read.size)
+            if known:
+                self._found.move_to_end(key)
+        found, at, view, running = None, 0, memoryview(spelt), sha256()
+        for read in known:
+            if read.size > len(spelt):
+                break
+            running.update(view[at : read.size])
+            at = read.size
+            # Whole items: what was kept holds nothing but objects, and no object is the beginning of another.
+            if running.digest() == read.digest and read.before == len(events) and read.events[: read.before] == events:
+                found = read
+        running.update(view[at:])
+        return found, running.digest()
 
-    def keep(self, key: tuple[str, str, bytes], read: Read, instead: Read | None) -> None:
+    def keep(self, key: Key, read: Read, instead: Read | None) -> None:
         """Keep `read`, in place of one that it goes on from."""
         with self._lock:
             known = self._found.setdefault(key, [])
