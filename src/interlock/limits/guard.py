@@ -278,7 +278,7 @@ class Limits:
             self._tell(part.ledger, key, NOTHING if usage is None else self._counted(part, opened.model, usage))
 
     def release_model(self, key: str, *, failed: bool = False) -> None:
-        """Give back what was reserved: nothing was answered. `failed`: the upstream's fault, which its breaker counts."""
+        """Give back what was reserved: nothing was answered. `failed`: by the upstream, which its breaker counts."""
         self._give_back(key, failed=failed)
 
     def used_model(self, agent: str, principal: str, run: str, key: str, *, model: str, usage: Usage) -> None:
