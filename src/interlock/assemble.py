@@ -22,7 +22,7 @@ from interlock.kernel.decision import Permit
 from interlock.kernel.errors import InterlockError
 from interlock.monitor.approvals import DenyAll
 from interlock.monitor.errors import NotPerformed
-from interlock.monitor.mediate import ROOM, Monitor
+from interlock.monitor.mediate import Monitor
 from interlock.monitor.ports import (
     ApprovalPort,
     AsyncApprovalPort,
@@ -39,6 +39,7 @@ from interlock.monitor.ports import (
     Validator,
     as_it_is,
 )
+from interlock.monitor.recent import Room
 from interlock.policy.mandate import LexicalPlanner
 from interlock.secrets.errors import SecretError
 from interlock.secrets.inject import Binding, Injector, preset, service_at
@@ -388,13 +389,13 @@ def assemble(
     alone: bool = False,
     guard: Guard | None = None,
     inspect: Inspector | None = None,
-    room: int = ROOM,
+    room: Room | None = None,
 ) -> Monitor:
     """A monitor that performs `functions` under `policy`. Without approvals, whatever needs one is refused.
 
     Functions `elsewhere` are only checked here: a client of the gateway makes those calls. `runs` is shared by the
     processes that fold the same histories, unless this one is `alone`. `redact` is for what a model reads, on top of
-    what the manifest says; limits and inspection are the manifest's unless they are given. `room` (bytes): of
+    what the manifest says; limits and inspection are the manifest's unless they are given. `room` is for
     conversations that stay folded.
 
     Raises:

@@ -12,7 +12,7 @@ from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Forbidden, NeedsApproval, Permitted
 from interlock.kernel.labels import Integrity
 from interlock.monitor.errors import MonitorError, RunError
-from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
+from interlock.monitor.history import Event, Proposed, Returned, Said, prefixes
 from interlock.monitor.mediate import DROPPED
 from interlock.monitor.ports import Tool
 from interlock.monitor.run import Run
@@ -248,29 +248,6 @@ def test_a_history_that_cannot_be_redacted_is_read_by_nobody(world: World) -> No
     run = fold(world, *history, Returned(READ, "unseen"), Said("hello", Integrity.EXTERNAL))
     assert run.readings[2:] == [DROPPED, DROPPED, DROPPED]
     assert isinstance(world.monitor.propose(run, TO_BOB), Forbidden)
-
-
-def test_forgotten_histories_are_folded_afresh(tmp_path: Path) -> None:
-    recent: Recent[str] = Recent(2, 100, len)
-    for key in ("a", "b", "c"):
-        recent.put(key, key)
-    assert [recent.get(key) for key in ("a", "c", "b")] == [None, "c", "b"]
-    recent.put("d", "d")
-    assert [recent.get(key) for key in ("b", "c", "d")] == ["b", None, "d"]
-
-
-def test_what_is_kept_of_histories_is_bounded_by_its_bytes() -> None:
-    recent: Recent[str] = Recent(100, 10, len)
-    for key in "abc":
-        recent.put(key, key * 4)
-    assert [recent.get(key) for key in "abc"] == [None, "bbbb", "cccc"]
-    assert (len(recent), recent.taken) == (2, 8)
-    assert recent.take("c") == "cccc"
-    assert recent.taken == 4
-    recent.put("b", "b")  # it counts as it is now
-    assert recent.taken == 1
-    recent.put("d", "d" * 50)  # what is used now stays, and nothing beside it
-    assert (len(recent), recent.taken, recent.get("d")) == (1, 50, "d" * 50)
 
 
 def test_chains_tell_events_and_orders_apart() -> None:

@@ -93,7 +93,7 @@ def test_a_conversation_is_one_even_if_it_is_forgotten_while_somebody_has_it(tmp
     world = World(tmp_path / "outbox", runs=MemoryRuns(), room=1)
     mine = fold(world, "r0", words("r0"))
     fold(world, "r1", words("r1"), Said(LONG, Integrity.EXTERNAL, "upload"))
-    assert "r0" not in {run.id for run, _ in world.monitor._runs._entries.values()}
+    assert len(world.monitor._runs) == 1
     branch = fold(world, "r0", words("r0"), Said("another branch", Integrity.USER))
     assert branch.memory is mine.memory
 
@@ -118,7 +118,7 @@ def test_the_room_is_never_exceeded_and_holds_what_is_really_taken(tmp_path: Pat
         read = call(run, "read_mail")
         found = fold(world, run, words(run), Proposed(read), Returned(read, mail(number)))
         world.monitor.propose(found, asked(run)[2])  # takes the ledger's indexes apart
-        assert world.monitor._runs.taken + world.monitor._memories.taken <= room
+        assert world.place.taken <= room
     taken, _ = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert 10 < len(world.monitor._runs) < 120

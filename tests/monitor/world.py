@@ -28,6 +28,7 @@ from interlock.monitor.ports import (
     as_it_is,
 )
 from interlock.monitor.question import Answer, Question, no, yes
+from interlock.monitor.recent import Room
 from interlock.monitor.run import Run
 from interlock.policy.load import policy_from
 from interlock.policy.mandate import Mandate
@@ -152,6 +153,7 @@ class World:
     alone: bool = False
     policy: Policy = field(default_factory=policy)
     room: int = ROOM
+    place: Room = field(init=False)
 
     def __post_init__(self) -> None:
         self.tools = {
@@ -159,6 +161,7 @@ class World:
             "send": Tool(perform=self.send),
             "destroy": Tool(perform=self.send),
         } | self.tools
+        self.place = Room(self.room)
         self.monitor = Monitor(
             self.policy,
             Ports(
@@ -178,7 +181,7 @@ class World:
             ),
             key=bytes(range(32)),
             patience=60,
-            room=self.room,
+            room=self.place,
         )
 
     def send(self, permit: Permit, call: Call) -> Json:

@@ -8,12 +8,13 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
+from interlock.monitor.recent import Recent, Room
 from interlock.wire.anthropic import ANTHROPIC
 from interlock.wire.events import Allowed
 from interlock.wire.format import Format
 from interlock.wire.openai_chat import CHAT
 from interlock.wire.openai_responses import RESPONSES
-from interlock.wire.shelf import BRANCHES, Prefixes
+from interlock.wire.shelf import BRANCHES, Key, Prefixes, Read, weigh
 
 ids = st.sampled_from(["c1", "c2", "", None, 1])
 scalars = st.sampled_from(["Hello.", "", None, True, 1, 1.0, "1", {"a": 1}, {"a": True}, [], ["x"], "a\u2028b"])
@@ -125,8 +126,13 @@ def test_anthropic(requests: list[tuple[Any, list[Any]]]) -> None:
     agree(ANTHROPIC, requests)
 
 
+def kept(size: int) -> tuple[Room, Prefixes]:
+    room = Room(size)
+    return room, Prefixes(Recent(room, "prefix", weigh))
+
+
 def agree(fmt: Format, requests: list[tuple[Any, list[Any]]]) -> None:
-    prefixes = Prefixes(100_000)
+    _, prefixes = kept(100_000)
     for head, items in requests:
         raw = body(fmt, head, items)
         assert repr(read(fmt, raw, prefixes)) == repr(read(fmt, raw, None))  # `repr`: 1 and true are equal
@@ -137,7 +143,7 @@ def said(*texts: str) -> list[dict[str, Any]]:
 
 
 def test_what_was_read_is_not_read_again_and_what_others_sent_is_not_found() -> None:
-    prefixes = Prefixes(100_000)
+    _, prefixes = kept(100_000)
     first = read(CHAT, body(CHAT, None, said("a", "b")), prefixes)[0]
     again = read(CHAT, body(CHAT, None, said("a", "b", "c")), prefixes)[0]
     others = read(CHAT, body(CHAT, None, said("a", "b", "c")), prefixes, "ben")[0]
@@ -147,19 +153,27 @@ def test_what_was_read_is_not_read_again_and_what_others_sent_is_not_found() -> 
 
 
 def test_room_is_bounded() -> None:
-    prefixes = Prefixes(10_000)
+    room, prefixes = kept(10_000)
     for number in range(200):
         read(CHAT, body(CHAT, None, said("a", str(number), "x" * 50)), prefixes)
         read(CHAT, body(CHAT, None, said(f"{number}", "y" * 900)), prefixes)
-        assert prefixes.taken <= 10_000
-    read(CHAT, body(CHAT, None, said("z" * 20_000)), prefixes)
-    assert prefixes.taken <= 10_000
-    one = Prefixes(100_000)
+        assert room.taken <= 10_000
+
+
+def test_branches_of_one_beginning_are_bounded() -> None:
+    found: dict[Key, tuple[Read, ...]] = {}
+
+    class Seen(Recent[Key, tuple[Read, ...]]):
+        def put(self, key: Key, value: tuple[Read, ...]) -> None:
+            found[key] = value
+            super().put(key, value)
+
+    room = Room(100_000)
     for number in range(BRANCHES + 5):
-        read(CHAT, body(CHAT, None, said("a", str(number))), one)
-    (branches,) = one._found.values()
+        read(CHAT, body(CHAT, None, said("a", str(number))), Prefixes(Seen(room, "prefix", weigh)))
+    (branches,) = found.values()
     assert len(branches) == BRANCHES
-    assert one.taken == sum(read.weight for read in branches)
+    assert room.taken == weigh(branches)
 
 
 def test_what_is_equal_to_python_and_not_in_json_is_read_anew() -> None:
@@ -167,7 +181,7 @@ def test_what_is_equal_to_python_and_not_in_json_is_read_anew() -> None:
         block = {"type": "tool_use", "id": "c", "name": "send", "input": {"a": given}}
         return [*said("Hello."), {"role": "assistant", "content": [block]}]
 
-    prefixes = Prefixes(100_000)
+    _, prefixes = kept(100_000)
     for value in (1, True, 1.0, 1):
         events = read(ANTHROPIC, body(ANTHROPIC, None, [*asked(value), *said("Go on.")]), prefixes)[0]
         assert repr(events[1].arguments["a"]) == repr(value)

@@ -37,6 +37,7 @@ from interlock.gateway.telemetry import tracer
 from interlock.gateway.upstream import Client, Routes, upstreams
 from interlock.kernel.call import Json
 from interlock.monitor.ports import ApprovalPort, AsyncApprovalPort, AuditPort, Planner, Redactor
+from interlock.monitor.recent import Recent, Room
 from interlock.policy.load import load_policy, policy_from
 from interlock.policy.part_approvals import ApprovalsPart
 from interlock.policy.part_gateway import GatewayPart, UsersPart
@@ -50,10 +51,9 @@ from interlock.wire.events import Allowed
 from interlock.wire.format import Format
 from interlock.wire.openai_chat import CHAT
 from interlock.wire.openai_responses import RESPONSES
-from interlock.wire.shelf import Prefixes
+from interlock.wire.shelf import Prefixes, weigh
 from interlock.wire.steps import Texts
 
-RUNS = 1_024  # whose last history is remembered
 LOCAL = frozenset({"127.0.0.1", "::1", "localhost"})
 
 
@@ -171,6 +171,7 @@ def _gateway(
         return Guarded(checks)
 
     shared = kept.threaded or settings.workers > 1
+    room = Room(settings.max_folded)
     monitor = assemble(
         policy,
         {},
@@ -183,7 +184,7 @@ def _gateway(
         runs=kept.runs,
         alone=not shared,
         guard=guard,
-        room=settings.max_folded // 2,
+        room=room,
     )
     providers = upstreams(section)
     marks = Marks(kept.runs, shared=shared)
@@ -193,8 +194,8 @@ def _gateway(
         client=Client(settings, reveal, section.betas),
         routes=Routes(section, providers),
         marks=marks,
-        prefixes=Prefixes(settings.max_folded // 5),
-        histories=Histories(RUNS, settings.max_folded * 3 // 10),
+        prefixes=Prefixes(Recent(room, "prefix", weigh)),
+        histories=Histories(room),
         metrics=Metrics(),
         allowed=_allowed(section),
         second_chances=section.second_chances,

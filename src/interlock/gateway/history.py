@@ -23,8 +23,9 @@ from interlock.gateway.auth import Subject
 from interlock.kernel.call import Call, Json, canonical
 from interlock.kernel.errors import InterlockError
 from interlock.kernel.labels import Integrity
-from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, digest_of_parts
+from interlock.monitor.history import Event, Proposed, Returned, Said, digest_of_parts
 from interlock.monitor.mediate import INVALID, REFUSED
+from interlock.monitor.recent import Recent, Room
 from interlock.wire.errors import NotJson
 from interlock.wire.events import Asked, Opaque, Result, Words
 from interlock.wire.events import Event as Wired
@@ -269,10 +270,10 @@ NOTHING = History(wired=(), events=(), places=(), read=frozenset(), calls={})
 class Histories:
     """What the events of a request mean to the monitor. Those that stood in the run's last request mean the same."""
 
-    def __init__(self, size: int, room: int) -> None:
-        """Remember `size` runs at most, which take `room` bytes at most, roughly."""
-        self._last: Recent[tuple[History, int]] = Recent(
-            size, room, lambda entry: 2 * entry[1] + 500 * len(entry[0].events) + 1_000
+    def __init__(self, room: Room) -> None:
+        """Remember the last histories of those runs for which there is `room`."""
+        self._last: Recent[str, tuple[History, int]] = Recent(
+            room, "history", lambda entry: entry[1] + 500 * len(entry[0].events) + 1_000
         )
 
     def of(self, wired: tuple[Wired, ...], conversation: Conversation, size: int) -> History:

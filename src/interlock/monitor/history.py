@@ -11,18 +11,14 @@ permitted the call, and no more different results than it permitted calls; every
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
-from threading import Lock
-from typing import Generic, TypeAlias, TypeVar
+from typing import TypeAlias
 
 from interlock.kernel.call import Call, Json, canonical, digest_of
 from interlock.kernel.labels import Integrity
-
-V = TypeVar("V")
 
 
 @dataclass(frozen=True)
@@ -118,63 +114,3 @@ def weight(value: object) -> int:
 
 
 _TEXT, _FIELDS, _ITEMS, _EVENT, _NUMBER = 56, 240, 72, 500, 32  # bytes around what is in them
-
-
-class Recent(Generic[V]):
-    """The entries that were used last: `size` of them at most, which take `room` bytes at most by what `weigh` says.
-
-    The very last one stays whatever it takes.
-    """
-
-    def __init__(self, size: int, room: float, weigh: Callable[[V], int]) -> None:
-        self._size, self._room, self._weigh = size, room, weigh
-        self._lock = Lock()
-        self._entries: OrderedDict[str, tuple[V, int]] = OrderedDict()
-        self._taken = 0
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    @property
-    def taken(self) -> int:
-        """Bytes that the entries took when they were put in."""
-        return self._taken
-
-    def get(self, key: str) -> V | None:
-        """The entry, which stays."""
-        with self._lock:
-            found = self._entries.get(key)
-            if found is None:
-                return None
-            self._entries.move_to_end(key)
-            return found[0]
-
-    def take(self, key: str) -> V | None:
-        """The entry, which is then somebody's alone."""
-        with self._lock:
-            return self._pop(key)
-
-    def put(self, key: str, value: V) -> None:
-        """Keep `value`, and forget those that were used least lately if there is too much."""
-        with self._lock:
-            self._put(key, value)
-
-    def again(self, key: str) -> None:
-        """Weigh what is there under `key` anew: it was used, and has grown."""
-        with self._lock:
-            value = self._pop(key)
-            if value is not None:
-                self._put(key, value)
-
-    def _put(self, key: str, value: V) -> None:
-        self._pop(key)
-        taken = self._weigh(value)
-        self._entries[key] = value, taken
-        self._taken += taken
-        while len(self._entries) > self._size or (self._taken > self._room and len(self._entries) > 1):
-            self._pop(next(iter(self._entries)))
-
-    def _pop(self, key: str) -> V | None:
-        value, taken = self._entries.pop(key, (None, 0))
-        self._taken -= taken
-        return value

@@ -33,10 +33,11 @@ from interlock.kernel.spec import Role
 from interlock.monitor import evidence
 from interlock.monitor.errors import ApprovalError, MonitorError, NotPerformed, PromptRefused, RunError
 from interlock.monitor.evidence import Examined
-from interlock.monitor.history import Event, Proposed, Recent, Returned, Said, prefixes
+from interlock.monitor.history import Event, Proposed, Returned, Said, prefixes
 from interlock.monitor.memory import Kept, Memory
 from interlock.monitor.ports import Inspected, Performer, Ports, Reading, Tool
 from interlock.monitor.question import Answer, Asked, Question, visible
+from interlock.monitor.recent import Recent, Room
 from interlock.monitor.run import Pending, Run
 from interlock.policy.mandate import Mandate
 from interlock.policy.policy import AgentPolicy, Policy
@@ -140,12 +141,12 @@ class Monitor:
         key: bytes,
         patience: float = 600.0,
         remember: int = 1024,
-        room: int = ROOM,
+        room: Room | None = None,
     ) -> None:
         """Start, with the posture on record.
 
-        `key` is 32 random bytes; an approval is worth `patience` seconds; `remember` is how many folded conversations
-        stay in memory, and `room` how many bytes they take there, roughly.
+        `key` is 32 random bytes; an approval is worth `patience` seconds; `room` is where folded
+        conversations stay in memory, those used last, and `remember` how many stay beside it that no store knows.
 
         Raises:
             MonitorError: a tool that the policy does not have, or a patience that is no time.
@@ -164,9 +165,10 @@ class Monitor:
         self._patience = patience
         self._latest = -math.inf
         self._time = Lock()
-        self._runs: Recent[Run] = Recent(remember, room * 3 // 4, lambda run: run.weight)
-        self._memories: Recent[Memory] = Recent(remember, room // 4, lambda memory: memory.weight)
-        self._owing: Recent[Memory] = Recent(remember, math.inf, lambda memory: memory.weight)
+        room = room or Room(ROOM)
+        self._runs: Recent[str, Run] = Recent(room, "run", lambda run: run.weight)
+        self._memories: Recent[str, Memory] = Recent(room, "memory", lambda memory: memory.weight)
+        self._owing: Recent[str, Memory] = Recent(Room(remember), "owing", lambda _: 1)
         self._alive: WeakValueDictionary[str, Memory] = WeakValueDictionary()  # all that any run has
         self._making = Lock()
         ports.audit.append("start", "", self.posture())
@@ -248,6 +250,7 @@ class Monitor:
         if (same := self._runs.get(chain[-1])) is not None:
             with same.lock:
                 self._catch_up(same)
+            self._retain(same.memory)
             return same
         run = None
         done = len(history)

@@ -14,13 +14,14 @@ from threading import RLock
 from interlock.kernel.call import Call, Json
 from interlock.kernel.decision import Obligation, Permit
 from interlock.monitor.errors import RunError
-from interlock.monitor.history import Event, weight
+from interlock.monitor.history import Event, Proposed, Returned, Said, weight
 from interlock.monitor.memory import Memory
 from interlock.policy.mandate import Mandate
 from interlock.provenance.ledger import Ledger
 
 # bytes, as measured; tests/monitor/test_room.py measures again
 EMPTY = 9_000  # of a run that has read nothing
+TAKEN = 250  # of an event that it has taken in, beside what it says
 INDEXED_WORDS = 20  # of a character of words that vouch, once a call was compared with them
 INDEXED = 3  # of a character of external text, likewise
 
@@ -65,9 +66,9 @@ class Run:
 
     @property
     def weight(self) -> int:
-        """Bytes that it takes with its memory, roughly."""
+        """Bytes that it takes without its memory, roughly."""
         told = INDEXED_WORDS * self.ledger.indexed_words + INDEXED * self.ledger.indexed
-        return EMPTY + self._read + told + self.memory.weight
+        return EMPTY + self._read + told
 
     @property
     def base(self) -> Mandate | None:
@@ -111,7 +112,13 @@ class Run:
     def take(self, event: Event) -> None:
         """`event` of a folded history goes into the ledger."""
         self.taken.add(event.digest)
-        self._read += weight(event)
+        match event:
+            case Said(text=text):
+                self._read += TAKEN + weight(text)
+            case Proposed(call=call):
+                self._read += TAKEN + weight(call.arguments)
+            case Returned(output=output):
+                self._read += TAKEN + weight(output)
 
     def ready(self) -> None:
         """A call is about to be proposed: take apart what was said, which it will be compared with."""

@@ -8,12 +8,10 @@ history with a problem is not kept. What somebody else sent is never found: each
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from hashlib import sha256
-from threading import Lock
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from interlock.wire.events import Declared, Event, Hosted
 
@@ -42,14 +40,26 @@ class Read:
         return self.size + 100 * len(self.events) + 1_500
 
 
-class Prefixes:
-    """What was read last, in `room` bytes, roughly."""
+class Store(Protocol):
+    """Where what was read is kept, as long as there is room."""
 
-    def __init__(self, room: int) -> None:
-        self._room = room
-        self._lock = Lock()
-        self._found: OrderedDict[Key, list[Read]] = OrderedDict()
-        self.taken = 0  # bytes
+    def get(self, key: Key) -> tuple[Read, ...] | None:
+        """What was put there."""
+
+    def put(self, key: Key, value: tuple[Read, ...]) -> None:
+        """Keep it in place of what was there."""
+
+
+def weigh(reads: tuple[Read, ...]) -> int:
+    """Bytes that they take, roughly."""
+    return sum(read.weight for read in reads)
+
+
+class Prefixes:
+    """What was read of many histories."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     def shelf(self, format: str, whose: str) -> Shelf:  # noqa: A002 - what it is
         """Those of `whose` requests in this format."""
@@ -57,12 +67,8 @@ class Prefixes:
 
     def find(self, key: Key, spelt: bytes, events: tuple[Event, ...]) -> tuple[Read | None, bytes]:
         """The longest that `spelt` begins with, after the same `events`; and the digest of all that is `spelt`."""
-        with self._lock:
-            known = sorted(self._found.get(key, ()), key=lambda read: read.size)
-            if known:
-                self._found.move_to_end(key)
         found, at, view, running = None, 0, memoryview(spelt), sha256()
-        for read in known:
+        for read in sorted(self._store.get(key) or (), key=lambda read: read.size):
             if read.size > len(spelt):
                 break
             running.update(view[at : read.size])
@@ -74,18 +80,10 @@ class Prefixes:
         return found, running.digest()
 
     def keep(self, key: Key, read: Read, instead: Read | None) -> None:
-        """Keep `read`, in place of one that it goes on from."""
-        with self._lock:
-            known = self._found.setdefault(key, [])
-            for old in [each for each in known if each is instead] or known[: max(0, len(known) + 1 - BRANCHES)]:
-                known.remove(old)
-                self.taken -= old.weight
-            known.append(read)
-            self.taken += read.weight
-            self._found.move_to_end(key)
-            while self.taken > self._room:
-                _, forgotten = self._found.popitem(last=False)
-                self.taken -= sum(old.weight for old in forgotten)
+        """Keep `read`, in place of one that it goes on from. Of two at once, one may be forgotten."""
+        known = self._store.get(key) or ()
+        others = tuple(each for each in known if each is not instead)
+        self._store.put(key, (*others[max(0, len(others) + 1 - BRANCHES) :], read))
 
 
 @dataclass(frozen=True, slots=True)
