@@ -116,23 +116,28 @@ def test_m4_a_full_disk_stops_calls_and_the_gateway_goes_on_when_there_is_room(t
     disk: sqlite3.Connection = audit._store._sqlite._db()  # type: ignore[attr-defined]
     parts = {"stores": replace(kept, keys=Keys())}
     with ModelServer(ScriptedModel([ORDER] * 1000)) as model, world(model.openai_url, parts=parts) as w:
-        assert "find_order" in post(w.url).text
+        answers = [post(w.url).text]
+        assert "find_order" in answers[0]
         disk.execute(f"PRAGMA max_page_count = {disk.execute('PRAGMA page_count').fetchone()[0]}")
-        for _ in range(200):
-            if "find_order" not in post(w.url).text:
-                break
-        assert "find_order" not in post(w.url).text
+        end = time.monotonic() + 20
         told = httpx2.get(f"{w.url}/readyz")
+        while told.status_code == 200 and time.monotonic() < end:  # while a small record finds room, it comes back
+            answers.append(post(w.url).text)
+            told = httpx2.get(f"{w.url}/readyz")
         assert (told.status_code, told.json()["status"]) == (503, "store away")
+        while "find_order" in answers[-1] and time.monotonic() < end:
+            answers.append(post(w.url).text)
+        assert "find_order" not in answers[-1]
         disk.execute("PRAGMA max_page_count = 1000000")
         end = time.monotonic() + 10
         while httpx2.get(f"{w.url}/readyz").status_code != 200 and time.monotonic() < end:
             time.sleep(0.05)
-        assert "find_order" in post(w.url).text
+        answers.append(post(w.url).text)
+        assert "find_order" in answers[-1]
     store = SqliteAudit(tmp_path / "audit.sqlite", read_only=True, stream="gateway-1")
     assert isinstance(store.verify(), Verified)
     permitted = [r for r in store.records() if r.kind == "decision" and r.body["decision"] == "permitted"]
-    assert len(permitted) >= 2
+    assert len(permitted) >= sum("find_order" in answer for answer in answers) >= 2
     assert "reopened" in {r.kind for r in store.records()}
 
 
