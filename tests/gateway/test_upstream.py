@@ -12,6 +12,7 @@ import httpx2
 import openai
 import pytest
 
+from interlock.gateway.connection import Connection, Connector
 from tests.gateway.rough import (
     STREAM_HEAD,
     Rough,
@@ -74,6 +75,25 @@ def test_a_provider_that_stalls_in_a_stream() -> None:
         assert "find_order" not in answer.text
         assert '"upstream_timeout"' in answer.text
         assert w.decisions() == []
+
+
+def test_the_time_for_a_piece_begins_anew_with_each() -> None:
+    def behave(c: socket.socket) -> None:
+        c.sendall(STREAM_HEAD + chunk({"role": "assistant", "content": ""}))
+        for n in range(8):
+            time.sleep(0.2)
+            c.sendall(chunk({"content": f"piece {n} "}))
+        time.sleep(5)
+
+    with rough(behave) as provider, world(provider.url, settings=HASTY) as w:
+        connector = w.serving.gateway.service.client.session.connector
+        began = time.monotonic()
+        answer = post(w.url, STREAMED)
+        assert 2.0 < time.monotonic() - began < 5
+        assert "piece" in answer.text.rpartition("upstream_timeout")[0]
+        assert '"upstream_timeout"' in answer.text
+        assert isinstance(connector, Connector)
+        assert isinstance(connector._factory(), Connection)
 
 
 @pytest.mark.parametrize("where", ["arguments", "end", "after"])
