@@ -118,6 +118,20 @@ def ours(upstream: str, *, detect: bool = False) -> Iterator[Peer]:
 
 
 @contextmanager
+def bare(upstream: str) -> Iterator[Peer]:
+    """The same stack with nothing in it: what any gateway on it takes at least."""
+    port = _port()
+    command = ["taskset", "-c", str(GATEWAY_CORE), sys.executable, "-m", "bench.gateway.bare", upstream, str(port)]
+    process = subprocess.Popen(command)
+    try:
+        _listening(port, 20)
+        yield Peer(name="uvicorn and aiohttp alone", url=f"http://127.0.0.1:{port}/v1", key="x", pids=(process.pid,))
+    finally:
+        process.kill()
+        process.wait()
+
+
+@contextmanager
 def litellm(upstream: str, python: str) -> Iterator[Peer]:
     """LiteLLM's proxy: one worker, no database, no callbacks, no guardrail."""
     port, key = _port(), f"sk-{os.urandom(24).hex()}"
@@ -249,6 +263,7 @@ def main() -> int:
             return 0
         direct = Peer(name="no gateway", url=f"{upstream}/v1", key="x", pids=())
         peers: list[Callable[[], AbstractContextManager[Peer]]] = [
+            partial(bare, upstream),
             partial(ours, upstream),
             partial(ours, upstream, detect=True),
         ]
